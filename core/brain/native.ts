@@ -1,0 +1,159 @@
+// The native harness: wake a session, read its log, take the next step, append, repeat. Everything it knows is in the log.
+import type { Agents } from '../agents.ts';
+import { createPurse } from '../budget.ts';
+import { StewardError } from '../errors.ts';
+import type { Log } from '../log.ts';
+import type { RunOutcome } from '../runs.ts';
+import { namedFailure } from '../sqlite.ts';
+import { textResult } from '../tools/tool.ts';
+import type { Id, LogEvent } from '../types.ts';
+import { fence, type Turn } from './commit.ts';
+import { createEndings, type Ended, unansweredMessages } from './endings.ts';
+import { type ExecuteDeps, executeCall, resultEvent } from './execute.ts';
+import { isTainted, replyTo } from './facts.ts';
+import { type RequestDeps, type Requested, request } from './request.ts';
+import { createSlices } from './slices.ts';
+import { nextStep } from './step.ts';
+
+/** A turn that takes more steps than this is going in circles. */
+const MAX_STEPS = 200;
+
+export interface NativeDeps extends ExecuteDeps, Omit<RequestDeps, 'endings' | 'load' | 'purse'> {
+  agents: Agents;
+  log: Log;
+  /** Crashes on one message before it is set aside; 0 = never. */
+  quarantineAfter: number;
+}
+
+export interface Native {
+  /** Carries the session on until it rests. `signal.reason` is `interrupt` or `shutdown`. Throws only when the record fails. */
+  carry(sessionId: Id, signal: AbortSignal): Promise<void>;
+}
+
+export function createNative(deps: NativeDeps): Native {
+  const { db, events, sessions, runs } = deps;
+  const endings = createEndings(deps);
+  const purse = createPurse(deps.budget);
+
+  const { load } = createSlices(deps);
+
+  /** Reads what waits in the queue; the moment a message stops being "queued". */
+  const readInputs = (turn: Turn, queued: readonly LogEvent[]): void =>
+    db.tx(() => {
+      const { id } = turn.session;
+      if (sessions.need(id).status !== 'running') {
+        events.append(id, [{ type: 'session.status_running' }], fence(turn));
+        sessions.setStatus(id, 'running', null, null);
+      }
+      const ids = queued.map((event) => event.id);
+      const read = events.process(id, ids, fence(turn));
+      if (!isTainted(turn.slice, turn.compaction) && read.some((event) => event.tainted))
+        taint(turn, 'A message holds words that are not the owner’s own.');
+    });
+
+  const taint = (turn: Turn, why: string) =>
+    void events.append(turn.session.id, [{ type: 'session.tainted', payload: { why } }], fence(turn));
+
+  const execute = async (turn: Turn, call: LogEvent, signal: AbortSignal): Promise<void> => {
+    const to = replyTo(turn.slice);
+    deps.progress(to, turn.session.id, { kind: 'working' });
+    const input = { call, session: turn.session, replyTo: to, run: turn.run, signal };
+    if ((await executeCall(deps, input)) === 'aborted') return;
+    const clean = !isTainted(turn.slice, turn.compaction);
+    if (clean && isTainted(load(turn.session.id).slice, null))
+      taint(turn, `${String(call.payload.name)} brought in text from outside.`);
+  };
+
+  const refuse = (turn: Turn, calls: readonly { call: LogEvent; reason: string }[]): void =>
+    db.tx(() => {
+      for (const { call, reason } of calls) {
+        const words = reason ? `The owner said no: ${reason}` : 'The owner said no.';
+        events.append(turn.session.id, [resultEvent(call, textResult(words, true))], fence(turn));
+        deps.calls.finish(call.id, 'done');
+      }
+    });
+
+  const take = async (turn: Turn, signal: AbortSignal): Promise<Requested> => {
+    const step = nextStep(turn.slice);
+    switch (step.kind) {
+      case 'refuse':
+        refuse(turn, step.calls);
+        return null;
+      case 'execute':
+        await execute(turn, step.calls[0]!, signal);
+        return null;
+      case 'request':
+        return request({ ...deps, endings, load, purse }, turn, signal);
+      case 'idle':
+        deps.crash('run.before_idle');
+        db.tx(() => endings.rest(turn, step.reason));
+        deps.crash('run.after_idle');
+        return { outcome: step.reason.type === 'requires_action' ? 'waiting' : 'idle' };
+    }
+  };
+
+  const turnOf = (run: Turn['run'], sessionId: Id): Turn => {
+    const session = sessions.need(sessionId);
+    const agent = deps.agents.need(session.agentId, session.agentVersion);
+    return { session, agent, run, ...load(sessionId) };
+  };
+
+  const loop = async (
+    run: Turn['run'],
+    sessionId: Id,
+    trigger: LogEvent | null,
+    signal: AbortSignal,
+  ): Promise<Ended> => {
+    const look = () => turnOf(run, sessionId);
+    if (trigger && deps.quarantineAfter > 0 && runs.crashesOn(trigger.id) >= deps.quarantineAfter)
+      endings.quarantine(look(), trigger);
+    let partialText = '';
+    for (let steps = 0; steps < MAX_STEPS; steps++) {
+      if (signal.aborted && signal.reason === 'shutdown') return { outcome: 'shutdown' };
+      const turn = look();
+      const queued = events.queued(sessionId);
+      if (queued.some((event) => event.type === 'user.interrupt')) return endings.interrupt(turn, queued, partialText);
+      if (queued.length > 0) {
+        readInputs(turn, queued);
+        deps.crash('run.inputs_read');
+        continue;
+      }
+      const ended = await take(turn, signal);
+      if (ended && 'outcome' in ended) return ended;
+      partialText = ended?.partialText ?? '';
+    }
+    return endings.tooLong(look(), MAX_STEPS);
+  };
+
+  return {
+    async carry(sessionId, signal) {
+      // Whoever woke it goes first: a message is acknowledged as soon as it is durable, not after the work it causes.
+      await new Promise(setImmediate);
+      const session = sessions.get(sessionId);
+      if (!session || session.status === 'terminated') return;
+      const queued = events.queued(sessionId);
+      const { slice } = load(sessionId);
+      if (queued.length === 0 && session.status === 'idle' && nextStep(slice).kind === 'idle') return;
+      const spoken = [...slice, ...queued].filter((event) => event.type === 'user.message');
+      // The oldest message without an answer: it stays the same over restarts, so that crashes on it add up.
+      const trigger =
+        unansweredMessages(slice)[0] ?? spoken.find((event) => event.position === null) ?? spoken.at(-1) ?? null;
+      const run = runs.claim(sessionId, 'native', trigger?.id ?? null);
+      deps.crash('run.claimed');
+      let outcome: RunOutcome = 'failed';
+      try {
+        outcome = (await loop(run, sessionId, trigger, signal)).outcome;
+      } catch (error) {
+        const named = namedFailure(error, 'carry a session on');
+        // A record that fails is tried again by the lane, and a newer run goes on in place of this one.
+        if (named instanceof StewardError && (named.retryable || named.code === 'stale_run')) throw named;
+        outcome = endings.broke(turnOf(run, sessionId), error).outcome;
+      } finally {
+        deps.progress(replyTo(load(sessionId).slice), sessionId, { kind: 'ended' });
+        deps.hooks.rested(session);
+        deps.memory.rested(session);
+        runs.end(run.id, outcome);
+      }
+    },
+  };
+}

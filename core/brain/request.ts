@@ -1,0 +1,169 @@
+// One step of a turn that needs the model: budget, context, compaction when it is due, the question, the commit of its answer.
+import type { BudgetVerdict } from '../budget.ts';
+import type { NewEvent } from '../events.ts';
+import type { BrainHooks } from '../hands.ts';
+import type { BrainMemory } from '../memory.ts';
+import type { Address, Id, LogEvent, Progress } from '../types.ts';
+import { type AskDeps, ask, type NamedModel } from './ask.ts';
+import { type CommitDeps, commitAnswer, fence, type Turn } from './commit.ts';
+import { compactionPoint, plainDigest, summaryRequest } from './compaction.ts';
+import { buildContext } from './context.ts';
+import { type Ended, type Endings, holdsOf } from './endings.ts';
+import { isTainted, modelsFor, replyTo } from './facts.ts';
+import { systemPrompt } from './prompt.ts';
+import type { Slice } from './slices.ts';
+import { unanswered } from './step.ts';
+
+const MAX_ANSWER_TOKENS = 16_000;
+/** Compact when the context fills this share of its budget. */
+const COMPACT_AT = 0.8;
+
+export interface RequestDeps extends CommitDeps, Omit<AskDeps, 'show' | 'named'> {
+  hooks: BrainHooks;
+  memory: BrainMemory;
+  endings: Endings;
+  timeZone: string;
+  contextTokens: number;
+  models(): readonly NamedModel[];
+  namedModel(name: string): NamedModel;
+  /** Whether this model may be asked now. */
+  budget(model: string): BudgetVerdict;
+  progress(to: readonly Address[], sessionId: Id, progress: Progress): void;
+  load(sessionId: Id): Slice;
+}
+
+/** The turn rests (`outcome`), was cut short by a signal (`partialText`), or goes on (null). */
+export type Requested = Ended | { partialText: string } | null;
+
+export async function request(deps: RequestDeps, turn: Turn, signal: AbortSignal): Promise<Requested> {
+  const models = modelsFor(turn.agent, deps.models(), deps.namedModel);
+  const budget = deps.budget(models[0]!.name);
+  if (budget.kind === 'stop') return deps.endings.overBudget(turn, budget);
+  const block = deps.memory.block(turn.session);
+  const system = systemPrompt(turn.agent, turn.session, block.text);
+  const recalled = await recall(deps, turn);
+  if (signal.aborted) return { partialText: '' };
+  const limits = { budgetTokens: deps.contextTokens, timeZone: deps.timeZone };
+  let current = turn;
+  const seen = (): readonly LogEvent[] => (recalled ? [...current.slice, recalled] : current.slice);
+  let context = buildContext({ ...current, slice: seen(), ...limits });
+  if (context.estimate > deps.contextTokens * COMPACT_AT) {
+    const ended = await compact(deps, current, system, models, signal);
+    if (ended !== 'compacted') return ended;
+    current = { ...current, ...deps.load(turn.session.id) };
+    context = buildContext({ ...current, slice: seen(), ...limits });
+  }
+  const to = replyTo(current.slice);
+  deps.progress(to, turn.session.id, { kind: 'working' });
+  deps.hooks.asking(turn.session);
+  const last = current.slice.findLast((event) => event.type === 'user.message' || event.type.endsWith('tool_result'));
+  const tools = deps.tools(turn.agent.id, turn.agent.version);
+  const asked = await ask(askDeps(deps, turn, to), {
+    request: { system, messages: context.messages, tools, maxTokens: MAX_ANSWER_TOKENS },
+    models,
+    run: { ...turn.run, sessionId: turn.session.id },
+    allowEmpty: last?.type !== 'user.message',
+    holds: holdsOf(current.slice),
+    purpose: 'turn',
+    signal,
+    ...(recalled && { before: [draftOf(recalled)] }),
+    ...(block.itemIds.length > 0 && { told: { memory_ids: [...block.itemIds] } }),
+  });
+  switch (asked.kind) {
+    case 'stopped':
+      return null;
+    case 'failed':
+      return asked.failure === 'aborted' ? { partialText: asked.partialText } : deps.endings.failed(current, asked);
+    case 'answered': {
+      deps.crash('model.before_commit');
+      const over = commitAnswer(deps, { ...current, session: deps.sessions.need(turn.session.id) }, asked);
+      deps.crash('model.after_commit');
+      return over ? { outcome: 'idle' } : null;
+    }
+  }
+}
+
+const askDeps = (deps: RequestDeps, turn: Turn, to: readonly Address[]): AskDeps => ({
+  ...deps,
+  show: (text) => deps.progress(to, turn.session.id, { kind: 'text', text }),
+  named: (tool) => deps.hooks.toolNamed(turn.session, tool),
+});
+
+/**
+ * What memory knows about the messages that no answer has taken up yet; laid beside them in the log, so that every later
+ * request reads the same. Looked for once per message. Not stored yet: it goes with the beginning of the request.
+ */
+async function recall(deps: RequestDeps, turn: Turn): Promise<LogEvent | null> {
+  const before = turn.slice.filter((event) => event.type === 'memory.recalled');
+  const idsOf = (key: 'for' | 'ids') =>
+    new Set(before.flatMap((event) => (event.payload[key] as Id[] | undefined) ?? []));
+  const done = idsOf('for');
+  const fresh = unanswered(turn.slice).filter((event) => event.type === 'user.message' && !done.has(event.id));
+  if (fresh.length === 0) return null;
+  const found = await deps.memory.recall(turn.session, fresh, idsOf('ids'));
+  if (!found) return null;
+  const payload = {
+    for: fresh.map((event) => event.id),
+    ids: [...found.ids],
+    tokens: found.tokens,
+    content: [{ type: 'text', text: found.text }],
+  };
+  const at = fresh.at(-1)!;
+  return { ...at, id: deps.newId('sevt'), type: 'memory.recalled', payload, origin: null, tainted: false };
+}
+
+const draftOf = ({ id, type, payload }: LogEvent): NewEvent => ({ id, type, payload });
+
+/** A model that is away for a moment holds the turn: what it would have kept must not be lost to a plain digest. */
+async function compact(
+  deps: RequestDeps,
+  turn: Turn,
+  system: string,
+  models: readonly NamedModel[],
+  signal: AbortSignal,
+): Promise<Requested | 'compacted'> {
+  const { contextTokens: budgetTokens, timeZone } = deps;
+  const point = compactionPoint(turn.slice, budgetTokens);
+  if (point === null) return 'compacted';
+  const older = turn.slice.filter((event) => event.position! <= point);
+  deps.memory.compacting(turn.session, point);
+  const run = { ...turn.run, sessionId: turn.session.id };
+  const asked = models.every((model) => model.name === 'offline')
+    ? null
+    : await ask(askDeps(deps, turn, []), {
+        request: {
+          ...summaryRequest({ older, compaction: turn.compaction, budgetTokens, timeZone, system }),
+          // Never to be called, but servers want to know the tools of the calls that stand in the messages.
+          tools: deps.tools(turn.agent.id, turn.agent.version),
+        },
+        models,
+        run,
+        allowEmpty: false,
+        holds: holdsOf(turn.slice),
+        purpose: 'compaction',
+        signal,
+      });
+  if (signal.aborted) return { partialText: '' };
+  if (asked?.kind === 'stopped') return null;
+  if (asked?.kind === 'failed' && asked.verdict.kind === 'hold') return deps.endings.failed(turn, asked);
+  deps.db.tx(() => {
+    let summary = '';
+    if (asked?.kind === 'answered') {
+      summary = asked.blocks
+        .map((block) => (block.type === 'text' ? block.text : ''))
+        .join('\n')
+        .trim();
+      const { model, usage } = asked;
+      const eventId = deps.newId('sevt');
+      const cost = deps.usage.record({ eventId, sessionId: run.sessionId, runId: run.id, model, usage });
+      const span = { model_request_start_id: asked.spanId, is_error: false, purpose: 'compaction', model };
+      const payload = { ...span, model_usage: { ...usage }, cost_usd: cost };
+      deps.events.append(run.sessionId, [{ id: eventId, type: 'span.model_request_end', payload }], fence(turn));
+    }
+    const tainted = isTainted(older, turn.compaction);
+    const payload = { summary: summary || plainDigest(older, turn.compaction), up_to: point };
+    deps.events.append(run.sessionId, [{ type: 'agent.thread_context_compacted', payload, tainted }], fence(turn));
+    deps.runs.progress(run.id);
+  });
+  return 'compacted';
+}

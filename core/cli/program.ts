@@ -1,0 +1,379 @@
+// The commands: names, arguments and help; each hands over to the file that does it.
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import { loadConfig } from '../config.ts';
+import { describeError, EXIT, exitCodeOf } from '../errors.ts';
+import { KINDS, TIERS } from '../memory.ts';
+import { chat } from './chat.ts';
+import { type Client, createClient } from './client.ts';
+import { doctor } from './doctor/index.ts';
+import { evalMemory } from './eval.ts';
+import { start, stop } from './lifecycle.ts';
+import { showLogs } from './logs.ts';
+import * as memories from './memory.ts';
+import * as edits from './memory-edit.ts';
+import { decide, pair, showApprovals, showLogin } from './people.ts';
+import { exportMemory, importMemory } from './portability.ts';
+import { loadEvaluation, run } from './run.ts';
+import { showSessions, showStatus, showUsage } from './status.ts';
+import type { Terminal } from './terminal.ts';
+import { showTrace } from './trace.ts';
+import { addCredential, removeCredential, resetVault, rotateCredential, showVault } from './vault.ts';
+
+/** Runs one command line (without `node` and the script) and returns its exit code: 0, 1, 2, 75 or 78. Never throws. */
+export async function runCommand(args: readonly string[], terminal: Terminal, version: string): Promise<number> {
+  let exitCode: number = EXIT.ok;
+  const program = createProgram(terminal, version, (code) => {
+    exitCode = code;
+  });
+  try {
+    await program.parseAsync([...args], { from: 'user' });
+    return exitCode;
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+    terminal.stderr.write(`${describeError(error)}\n`);
+    return exitCodeOf(error);
+  }
+}
+
+function createProgram(terminal: Terminal, version: string, end: (exitCode: number) => void): Command {
+  const client = (): Client => createClient(loadConfig(terminal.env).config, { fetch: terminal.fetch });
+  const program = new Command('steward')
+    .description('A personal agent that is always on.')
+    .version(version)
+    .showHelpAfterError('(steward --help lists the commands)')
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void terminal.stdout.write(text),
+      writeErr: (text) => void terminal.stderr.write(text),
+    });
+  const json = ['--json', 'as JSON'] as const;
+
+  program
+    .command('run')
+    .description('run in the foreground (systemd, containers)')
+    .action(async () => end(await run(terminal.stderr)));
+  program
+    .command('start')
+    .description('start under PM2 and show the way into the console')
+    .action(async () => end(await start(terminal)));
+  program
+    .command('stop')
+    .description('stop the process and PM2 with it')
+    .action(async () => end(await stop(terminal)));
+  program
+    .command('restart')
+    .description('start again, with the code and settings as they are now')
+    .action(async () => end(await start(terminal, { restart: true })));
+  program
+    .command('status')
+    .description('what it is doing')
+    .option(...json)
+    .action((options) => showStatus(client(), terminal, options));
+  program
+    .command('logs')
+    .description('the newest lines of the log')
+    .option('-n, --lines <count>', 'how many', count, 100)
+    .option('-f, --follow', 'and those to come')
+    .option('--json', 'the lines as they are')
+    .action((options) => showLogs(loadConfig(terminal.env).config.home, terminal, options, untilInterrupted()));
+  program
+    .command('login')
+    .description('a link that signs a browser in, once')
+    .option(...json)
+    .action((options) => showLogin(client(), terminal, options));
+  program
+    .command('chat')
+    .description('send one message and print the answer; without text, a conversation')
+    .argument('[text]', 'the message; or pipe it in')
+    .option('-s, --session <id>', 'another session than the main one')
+    .action(async (text: string | undefined, options) => end(await chat(client(), terminal, { text, ...options })));
+  program
+    .command('sessions')
+    .description('conversations and tasks, the latest first')
+    .option('-n, --limit <count>', 'how many', count, 20)
+    .option('--archived', 'the archived ones too')
+    .option(...json)
+    .action((options) => showSessions(client(), terminal, options));
+  program
+    .command('trace')
+    .description('what happened: a session event by event, or the way of one message')
+    .argument('[id]', 'a session or an event; without it the main session')
+    .option('-n, --limit <count>', 'how many events', count, 200)
+    .option(...json)
+    .action((id: string | undefined, options) => showTrace(client(), terminal, id, options));
+  program
+    .command('approve')
+    .description('allow a tool call that waits; without an id, list what waits')
+    .argument('[id]')
+    .option(...json)
+    .action((id: string | undefined, options) =>
+      id ? decide(client(), terminal, { id, allow: true, ...options }) : showApprovals(client(), terminal, options),
+    );
+  program
+    .command('deny')
+    .description('refuse a tool call that waits')
+    .argument('<id>')
+    .option('-m, --message <text>', 'why, for the model')
+    .option(...json)
+    .action((id: string, options) => decide(client(), terminal, { id, allow: false, ...options }));
+  program
+    .command('pair')
+    .description('approve the code a person was shown; without a code, list who waits')
+    .argument('[code]')
+    .option('--guest', 'as a guest, not as owner')
+    .option('--deny <code>', 'refuse a code')
+    .option('--list', 'who is paired')
+    .option('--revoke <who>', 'end a pairing (channel:user)')
+    .option(...json)
+    .action((code: string | undefined, options) => pair(client(), terminal, code, options));
+  program
+    .command('usage')
+    .description('tokens and cost by day and model')
+    .option('-d, --days <count>', 'how many days', count, 30)
+    .option(...json)
+    .action((options) => showUsage(client(), terminal, options));
+  const memory = program.command('memory').description('what is remembered: see it, correct it, make it forgotten');
+  const fields = (command: Command): Command =>
+    command
+      .addOption(new Option('--tier <tier>', 'where it belongs').choices(['identity', 'state', 'reference']))
+      .addOption(
+        new Option('--kind <kind>', 'what it is').choices(
+          KINDS.filter((kind) => kind !== 'summary' && kind !== 'file'),
+        ),
+      )
+      .option('--subject <name>', 'whom or what it is about; empty for nothing')
+      .option('--slot <name>', 'what about it: a new value takes the place of the old one')
+      .option('--from <day>', 'since when it holds, as 2026-03-31')
+      .option('--expires <day>', 'until when, or never')
+      .option('--pin', 'first among what always stands in the prompt')
+      .option(...json);
+  memory
+    .command('list')
+    .description('what is known')
+    .addOption(new Option('--tier <tier>').choices(TIERS))
+    .addOption(new Option('--kind <kind>').choices(KINDS))
+    .option('--subject <name>', 'about this')
+    .option('--as-of <day>', 'what held then')
+    .option('--retired', 'also what was taken back, superseded or ran out')
+    .option('--pinned', 'only what is pinned')
+    .option('--scope <id>', 'of a guest’s or group’s session in place of the owner; * for all')
+    .option('-n, --limit <count>', 'how many', count, 50)
+    .option(...json)
+    .action((options) => memories.listMemory(client(), terminal, options));
+  memory
+    .command('search')
+    .description('find what was said and what is known')
+    .argument('<words...>')
+    .option('--after <day>', 'said on or after this day')
+    .option('--before <day>', 'said before this day')
+    .option('--by <name>', 'said by this person')
+    .option('--items', 'only what is known')
+    .option('--said', 'only what was said')
+    .option('--retired', 'also what holds no longer')
+    .option('-n, --limit <count>', 'how many', count, 10)
+    .option(...json)
+    .action((words: string[], options) => memories.searchMemory(client(), terminal, words.join(' '), options));
+  memory
+    .command('show')
+    .description('one memory: what it says, and the words it comes from')
+    .argument('<id>')
+    .option(...json)
+    .action((id: string, options) => memories.showMemory(client(), terminal, id, options));
+  memory
+    .command('history')
+    .description('everything that was ever known in its place')
+    .argument('<id>')
+    .option(...json)
+    .action((id: string, options) => memories.showHistory(client(), terminal, id, options));
+  memory
+    .command('as-of')
+    .description('what held on a day')
+    .argument('<day>', 'as 2026-03-31')
+    .argument('[subject]')
+    .option('-n, --limit <count>', 'how many', count, 200)
+    .option(...json)
+    .action((asOf: string, subject: string | undefined, options) =>
+      memories.listMemory(client(), terminal, { ...options, asOf, ...(subject && { subject }) }),
+    );
+  fields(memory.command('save').description('remember something').argument('<text>')).action((text: string, options) =>
+    edits.saveMemory(client(), terminal, text, options),
+  );
+  fields(
+    memory.command('edit').description('a new version; the old one held until now').argument('<id>').argument('[text]'),
+  ).action((id: string, text: string | undefined, options, command: Command) => {
+    if (text === undefined && Object.keys(options).every((name) => name === 'json'))
+      command.error('error: nothing to change: give a text or an option');
+    return edits.editMemory(client(), terminal, { id, text }, options);
+  });
+  for (const pinned of [true, false])
+    memory
+      .command(pinned ? 'pin' : 'unpin')
+      .description(pinned ? 'always first in the prompt' : 'like any other again')
+      .argument('<id>')
+      .option(...json)
+      .action((id: string, options) => edits.pinMemory(client(), terminal, { id, pinned }, options));
+  memory
+    .command('correct')
+    .description('it was wrong: it holds no longer; with a text, that was true instead')
+    .argument('<id>')
+    .argument('[text]')
+    .option('-m, --reason <text>', 'why')
+    .option(...json)
+    .action((id: string, text: string | undefined, { reason, ...options }) =>
+      edits.correctMemory(client(), terminal, { id, text, reason }, options),
+    );
+  memory
+    .command('forget')
+    .description('erase a memory (mem_…) or something said (sevt_…) for good')
+    .argument('<id>')
+    .option('--sources', 'also the messages it came from, and every other place that says it')
+    .option('--yes', 'without asking')
+    .option(...json)
+    .action((id: string, options) => edits.forgetMemory(client(), terminal, id, options));
+  memory
+    .command('changes')
+    .description('what changed, the latest first; with an id, what it did')
+    .argument('[id]')
+    .option('-n, --limit <count>', 'how many', count, 20)
+    .option(...json)
+    .action((id: string | undefined, options) => memories.showChanges(client(), terminal, id, options));
+  memory
+    .command('undo')
+    .description('take a change back')
+    .argument('<change>')
+    .option(...json)
+    .action((id: string, options) => edits.undoChange(client(), terminal, id, options));
+  memory
+    .command('questions')
+    .description('what only you can decide')
+    .option(...json)
+    .action((options) => memories.showQuestions(client(), terminal, options));
+  memory
+    .command('answer')
+    .description('decide a question')
+    .argument('<id>')
+    .addArgument(new Argument('<answer>').choices(['yes', 'no']))
+    .option(...json)
+    .action((id: string, answer: string, options) =>
+      edits.answerQuestion(client(), terminal, { id, accept: answer === 'yes' }, options),
+    );
+  memory
+    .command('consolidate')
+    .description('do now what is done when a session rests, at night or once a week')
+    .addArgument(new Argument('[kind]').choices(['idle', 'nightly', 'weekly']).default('nightly'))
+    .option('--dry-run', 'only say what would change')
+    .option('-s, --session <id>', 'idle: this session')
+    .option(...json)
+    .action((kind: string, options) => edits.consolidateMemory(client(), terminal, kind, options));
+  memory
+    .command('stats')
+    .description('how much there is')
+    .option(...json)
+    .action((options) => memories.showStats(client(), terminal, options));
+  program
+    .command('export')
+    .description('memory into a folder: everything as JSONL, or a tree of Markdown to read and edit')
+    .argument('<folder>')
+    .addOption(new Option('--format <format>').choices(['jsonl', 'markdown']).default('jsonl'))
+    .option(...json)
+    .action((folder: string, options) => exportMemory(client(), terminal, folder, options));
+  program
+    .command('import')
+    .description('memory from a file or folder: of Steward, Zylos, OpenClaw, or chat transcripts')
+    .argument('<path>')
+    .addOption(
+      new Option('--format <format>')
+        .choices(['jsonl', 'markdown', 'transcript', 'zylos', 'openclaw'])
+        .makeOptionMandatory(),
+    )
+    .option('--own [speaker]', 'these are your own words; in a transcript, those of this speaker')
+    .option('--dry-run', 'only say what would come in')
+    .option(...json)
+    .action((path: string, options) => importMemory(client(), terminal, path, options));
+  program
+    .command('eval')
+    .description('measure, without a running Steward')
+    .command('memory')
+    .description('how well memory finds the evidence of a public data set’s questions')
+    .addOption(new Option('--locomo <file>', 'locomo10.json').conflicts('longmemeval'))
+    .option('--longmemeval <file>', 'longmemeval_s.json, or the oracle version')
+    .option(...json)
+    .action((options, command: Command) => {
+      if (!options.locomo && !options.longmemeval)
+        command.error('error: say which data set: --locomo FILE or --longmemeval FILE');
+      return evalMemory(loadEvaluation, terminal, options);
+    });
+  const vault = program.command('vault').description('secrets that sandboxes may use and never see');
+  vault
+    .command('list')
+    .description('what there is, without the secrets')
+    .option(...json)
+    .action((options) => showVault(client(), terminal, options));
+  vault
+    .command('add')
+    .description('keep a secret, read from a hidden prompt or a pipe; it is sent to the hosts named here only')
+    .argument('<name>')
+    .requiredOption('--host <host>', 'where it may go: a name, an address or *.example.com (repeat for more)', gather)
+    .option('--header <name>', 'the header it goes into (Authorization)')
+    .option('--prefix <text>', 'what stands before it there ("Bearer " for Authorization)')
+    .addOption(new Option('--basic <user>', 'as the password of this user').conflicts(['header', 'prefix', 'env']))
+    .addOption(
+      new Option('--env <variable>', 'in place of what programs find in this variable').conflicts(['header', 'prefix']),
+    )
+    .option('--vault <id>', 'another vault than the default one')
+    .option(...json)
+    .allowExcessArguments()
+    .action((name: string, options, command: Command) => {
+      refuseSecrets(command);
+      return addCredential(client(), terminal, { name, ...options });
+    });
+  vault
+    .command('rotate')
+    .description('replace a secret, at once and without a restart')
+    .argument('<id>', 'a credential, by id or name')
+    .option(...json)
+    .allowExcessArguments()
+    .action((id: string, options, command: Command) => {
+      refuseSecrets(command);
+      return rotateCredential(client(), terminal, { id, ...options });
+    });
+  vault
+    .command('remove')
+    .description('forget a secret, without a trace')
+    .argument('<id>', 'a credential, by id or name')
+    .option(...json)
+    .action((id: string, options) => removeCredential(client(), terminal, { id, ...options }));
+  vault
+    .command('reset')
+    .description('remove all secrets when their key is lost; Steward must be stopped')
+    .option('--yes', 'without asking')
+    .action((options) => resetVault(loadConfig(terminal.env).config.home, terminal, options));
+  program
+    .command('doctor')
+    .description('look for what is wrong and say how to mend it')
+    .option(...json)
+    .action(async (options) => end(await doctor(terminal, options)));
+  return program;
+}
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 100_000)
+    throw new InvalidArgumentError('It must be a whole number from 1 to 100000.');
+  return value;
+}
+
+/** Commander would repeat the arguments that are too many, and here they are likely a secret. */
+function refuseSecrets(command: Command): void {
+  if (command.args.length > 1)
+    command.error('error: too many arguments: a secret is read from a hidden prompt or a pipe, where nobody sees it');
+}
+
+const gather = (host: string, before: string[] = []): string[] => [...before, host];
+
+function untilInterrupted(): AbortSignal {
+  const controller = new AbortController();
+  process.once('SIGINT', () => controller.abort());
+  process.once('SIGTERM', () => controller.abort());
+  return controller.signal;
+}

@@ -1,0 +1,149 @@
+// The plain words the offline responder obeys, and the tool call each of them becomes.
+import type { Json, JsonObject, ToolDefinition } from '../types.ts';
+
+export interface Command {
+  tool: string;
+  /** The arguments, under the names the offered tool gives them. */
+  input(tool: ToolDefinition): JsonObject;
+}
+
+interface Pattern {
+  tool: string;
+  example: string;
+  pattern: RegExp;
+  /** From the named groups of the pattern: each value under the names a tool may know it by, the likeliest first. */
+  values(groups: Record<string, string>): [names: string[], value: Json][];
+}
+
+const TEXT = ['text', 'content', 'statement', 'message'];
+const QUERY = ['query', 'text', 'question'];
+const WITH_SOURCES: [names: string[], value: Json] = [['sources'], true];
+const WHEN = ['when', 'schedule', 'at', 'time'];
+const WHAT = ['text', 'prompt', 'message', 'what', 'task', 'title'];
+
+const UNIT =
+  '(?:minute|hour|day|night|morning|noon|evening|week|weekday|weekend|month|year|(?:mon|tues|wednes|thurs|fri|satur|sun)day)s?';
+const CLOCK = '\\d{1,2}(?::\\d\\d)?(?:\\s*[ap]m)?';
+
+// No two neighbouring parts of a pattern can match the same white space: a long run of it would take for ever.
+export const COMMANDS: Pattern[] = [
+  {
+    tool: 'web_fetch',
+    example: 'fetch <url>',
+    pattern: /^fetch\s+(?<url>\S+)$/i,
+    values: ({ url = '' }) => [[['url'], /^[a-z][a-z0-9+.-]*:\/\//i.test(url) ? url : `https://${url}`]],
+  },
+  {
+    tool: 'send_message',
+    example: 'send <text> to <channel>:<chat>',
+    pattern: /^send\s+(?<text>\S|\S.*\S)\s+to\s+(?<channel>[a-z]+):(?<chat>\S+)$/is,
+    values: ({ text = '', channel = '', chat = '' }) => [
+      [TEXT, unquote(text)],
+      [['to'], `${channel.toLowerCase()}:${chat}`],
+    ],
+  },
+  {
+    tool: 'memory_save',
+    example: 'remember <something>',
+    pattern: /^remember\s+(?:that\s+)?(?<text>.+)$/is,
+    values: ({ text = '' }) => [[TEXT, text]],
+  },
+  {
+    tool: 'memory_search',
+    example: 'what do you know about <something>',
+    pattern: /^(?:recall|what do you know about)\s+(?<query>.+)$/is,
+    values: ({ query = '' }) => [[QUERY, query.replace(/\?$/, '').trimEnd()]],
+  },
+  {
+    tool: 'memory_search',
+    example: 'what did I say about <something>',
+    pattern: /^what (?:did|have) I (?:say|said|tell you|told you|mention|mentioned) about\s+(?<query>.+)$/is,
+    values: ({ query = '' }) => [
+      [QUERY, query.replace(/\?$/, '').trimEnd()],
+      [['actor'], 'owner'],
+      [['kinds'], ['event']],
+    ],
+  },
+  {
+    tool: 'memory_forget',
+    example: 'forget <id>',
+    pattern: /^forget\s+(?<id>(?:mem|sevt)_\w{1,60})(?<sources>\s+with (?:its |the )?sources)?$/i,
+    values: ({ id = '', sources }) => [[['id'], id], ...(sources ? [WITH_SOURCES] : [])],
+  },
+  {
+    tool: 'memory_forget',
+    example: 'forget <something>',
+    pattern: /^forget\s+(?:about\s+)?(?<query>.+)$/is,
+    values: ({ query = '' }) => {
+      const [, what = query] = /^(.*\S)\s+with (?:its |the )?sources$/is.exec(query) ?? [];
+      return [[['query', 'text', 'id'], what], ...(what === query ? [] : [WITH_SOURCES])];
+    },
+  },
+  {
+    tool: 'schedule_create',
+    example: 'remind me in 20 minutes to <something>',
+    pattern: /^remind me\s+(?<when>\S.*?\S)\s+(?:to|that|about)\s+(?<what>.+)$/is,
+    values: ({ when = '', what = '' }) => [
+      [WHEN, when],
+      [WHAT, what],
+    ],
+  },
+  {
+    tool: 'schedule_create',
+    example: 'every day at 8 <something>',
+    pattern: new RegExp(
+      `^(?<when>every\\s+(?:\\d+\\s+)?${UNIT}(?:\\s+at\\s+${CLOCK})?)[:,]?\\s+(?:to\\s+)?(?<what>.+)$`,
+      'is',
+    ),
+    values: ({ when = '', what = '' }) => [
+      [WHEN, when],
+      [WHAT, what],
+    ],
+  },
+  {
+    tool: 'bash',
+    example: 'run <command>',
+    pattern: /^run\s+(?<command>.+)$/is,
+    // The hosts that stand in the command as addresses are those the person wants to be reached.
+    values: ({ command = '' }) => [[['command', 'cmd'], command], ...hostsOf(command)],
+  },
+  {
+    tool: 'task_create',
+    example: 'task <what is to be done>',
+    pattern: /^task:?\s+(?<goal>.+)$/is,
+    values: ({ goal = '' }) => [[['goal', 'prompt', 'text', 'instructions', 'title'], goal]],
+  },
+];
+
+function hostsOf(command: string): [names: string[], value: Json][] {
+  const hosts = [...command.matchAll(/https?:\/\/([a-z0-9.-]{1,253}(?::\d{1,5})?)/gi)].map(([, host]) =>
+    host!.toLowerCase(),
+  );
+  return hosts.length > 0 ? [[['hosts'], [...new Set(hosts)]]] : [];
+}
+
+/** The command a message is; undefined when it is none. */
+export function readCommand(text: string): Command | undefined {
+  const said = text.trim().replace(/^please\s+/i, '');
+  for (const { tool, pattern, values } of COMMANDS) {
+    const groups = pattern.exec(said)?.groups;
+    if (groups) return { tool, input: (offered) => named(offered, values(groups)) };
+  }
+  return undefined;
+}
+
+/** Each value under the first of its names that the tool's schema has; under its likeliest when it has none of them. */
+function named(tool: ToolDefinition, values: [names: string[], value: Json][]): JsonObject {
+  const { properties } = tool.input_schema;
+  const known = typeof properties === 'object' && properties !== null ? Object.keys(properties) : [];
+  const input: JsonObject = {};
+  for (const [names, value] of values) {
+    const free = names.filter((name) => !(name in input));
+    input[free.find((name) => known.includes(name)) ?? free[0] ?? names[0]!] = value;
+  }
+  return input;
+}
+
+function unquote(text: string): string {
+  return /^["'“‘](.*)["'”’]$/s.exec(text)?.[1] ?? text;
+}

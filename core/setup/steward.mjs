@@ -1,0 +1,13 @@
+#!/usr/bin/env node
+// The `steward` command: core/cli.ts on the pinned Node, whichever Node this is.
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { pinnedNode, projectRoot, reexec, runScript } from './node.mjs';
+
+const script = join(projectRoot, 'core', 'cli.ts');
+
+await runScript(async () => {
+  if (process.execPath !== pinnedNode()) return reexec(script, process.argv.slice(2));
+  await import(pathToFileURL(script).href);
+  return process.exitCode;
+});
