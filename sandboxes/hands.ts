@@ -1,0 +1,377 @@
+// The hands of the sessions: a sandbox is made by the first call that needs one, saved at turn ends, put away when idle, replaced when lost.
+import type { Agents } from '../core/agents.ts';
+import type { Clock } from '../core/clock.ts';
+import type { Db } from '../core/db.ts';
+import { describeError, StewardError } from '../core/errors.ts';
+import type { Events } from '../core/events.ts';
+import type { BrainHooks } from '../core/hands.ts';
+import type { Log } from '../core/log.ts';
+import type { Sessions } from '../core/sessions.ts';
+import { type ToolContext, textResult } from '../core/tools/tool.ts';
+import type { Id, JsonObject, Millis, Session, ToolResult } from '../core/types.ts';
+import { type Audit, type EgressEntry, summarize } from './audit.ts';
+import { createCheckpoints, type Saveable } from './checkpoints.ts';
+import { DEFAULT_LIMITS, type ProbeReport, type Sandbox, type SandboxDriver } from './driver.ts';
+import type { Egress } from './egress.ts';
+import type { Checkpoint, Ledger } from './ledger.ts';
+import { lossNote } from './loss.ts';
+import { CHANGES_FILES, HANDS_TOOLS, type Hand, type HandsForTools } from './tools/index.ts';
+import { openShell, type Shell } from './tools/shell.ts';
+
+/** A sandbox nobody used for this long is saved and put away; one that still serves a port, later. */
+const IDLE_MS: Millis = 10 * 60_000;
+const IDLE_SERVING_MS: Millis = 60 * 60_000;
+const SWEEP_MS: Millis = 30_000;
+
+export interface HandsDeps {
+  db: Db;
+  events: Events;
+  sessions: Sessions;
+  agents: Agents;
+  ledger: Ledger;
+  audit: Audit;
+  driver: SandboxDriver;
+  egress: Egress;
+  clock: Clock;
+  log: Log;
+  newId(prefix: 'sbx' | 'ckpt'): Id;
+  /** A host may send back what the broker added: it must not get into the log by way of a result. */
+  redact(text: string): string;
+}
+
+/** A session's sandbox while it lives. */
+interface Held extends Saveable {
+  shell: Shell | null;
+  /** Said with the result of the next call. */
+  note: string | null;
+  usedAt: Millis;
+  entries: EgressEntry[];
+}
+
+export interface Hands extends HandsForTools {
+  hooks: BrainHooks;
+  /** Looks around in a real sandbox and removes what earlier lives left behind. Never throws. */
+  start(): Promise<void>;
+  probe(): Promise<ProbeReport>;
+  report(): ProbeReport | null;
+  alive(): { sessionId: Id; sandbox: Sandbox }[];
+  find(sandboxId: Id): { sessionId: Id; sandbox: Sandbox } | null;
+  /** What the broker saw. */
+  observe(entry: EgressEntry): void;
+  /** Saves, then ends the session's sandbox. One whose files cannot be saved stays, unless it is forced. */
+  putAway(sessionId: Id, reason: string, options?: { force: boolean }): Promise<void>;
+  /** The session's next call works on the files of that checkpoint. */
+  restore(sessionId: Id, checkpointId: Id): Promise<Checkpoint>;
+  forget(sessionId: Id): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export function createHands(deps: HandsDeps): Hands {
+  const { events, ledger, driver, egress, clock, log } = deps;
+  const { now } = clock;
+  const held = new Map<Id, Held>();
+  const making = new Map<Id, Promise<Held>>();
+  let report: ProbeReport | null = null;
+  let probing: Promise<ProbeReport> | null = null;
+  let stopping = false;
+
+  /** The log of a session tells what its hands did; a record that cannot take it now does not end them. */
+  const tell = (sessionId: Id, type: string, payload: JsonObject, write: () => void = () => {}) => {
+    try {
+      deps.db.tx(() => {
+        write();
+        events.append(sessionId, [{ type, payload }]);
+      });
+    } catch (error) {
+      log.error({ error, session: sessionId, event: type }, 'what happened to a sandbox could not be recorded');
+    }
+  };
+
+  const checkpoints = createCheckpoints({ ...deps, tell, alive: (holder) => held.get(holder.session.id) === holder });
+
+  const probe = (): Promise<ProbeReport> => {
+    probing ??= driver
+      .probe()
+      .then((seen) => {
+        report = seen;
+        return seen;
+      })
+      .finally(() => {
+        probing = null;
+      });
+    return probing;
+  };
+
+  const requireOn = async (): Promise<void> => {
+    // Hands that are off may be mended without a restart: look again.
+    const seen = report?.ok ? report : await probe();
+    if (seen.ok) return;
+    const error = seen.findings.find(({ level }) => level === 'error');
+    throw new StewardError('unavailable', `There are no hands here: ${error?.text ?? seen.detail}`, {
+      op: 'start a sandbox',
+      hint: error?.fix ?? 'steward doctor says what is missing.',
+    });
+  };
+
+  /** Calls that were begun after the checkpoint and may have changed files. */
+  const undoneSince = (sessionId: Id, checkpoint: Checkpoint | null) => {
+    const after = checkpoint ? { after: checkpoint.position } : {};
+    const later = events.list({ sessionId, types: ['agent.tool_use', 'span.tool_start'], limit: 1_000, ...after });
+    const begun = new Set(later.map(({ payload }) => payload.tool_use_id));
+    return later
+      .filter(({ id, payload }) => begun.has(id) && CHANGES_FILES.has(String(payload.name)))
+      .map(({ id, payload }) => ({ id, name: String(payload.name) }));
+  };
+
+  const lost = (holder: Held, reason: string) => {
+    const { sandbox, session } = holder;
+    if (held.get(session.id) !== holder) return;
+    held.delete(session.id);
+    holder.shell?.close();
+    void egress.close(sandbox.id);
+    tell(session.id, 'sandbox.lost', { sandbox_id: sandbox.id, reason }, () => ledger.end(sandbox.id, 'lost', reason));
+    void sandbox.kill(reason).catch((error) => log.error({ error }, 'a lost sandbox could not be cleared away'));
+  };
+
+  const make = async (session: Session, callId: Id | null): Promise<Held> => {
+    await requireOn();
+    const [last] = ledger.list({ sessionId: session.id, limit: 1 });
+    const checkpoint = ledger.latest(session.id);
+    // The call for which it is made has begun already: it is not one of those that are gone.
+    const undone = last ? undoneSince(session.id, checkpoint).filter(({ id }) => id !== callId) : [];
+    const id = deps.newId('sbx');
+    const environment = deps.agents.needEnvironment(session.environmentId);
+    const began = performance.now();
+    const way = await egress.prepare(session, id, environment.spec.config);
+    ledger.begin({ id, sessionId: session.id, driver: driver.name, restoredFrom: checkpoint?.id ?? null });
+    let sandbox: Sandbox;
+    try {
+      sandbox = await driver.create({
+        id,
+        labels: { session: session.id },
+        workspace: checkpoint ? { type: 'snapshot', ref: checkpoint.snapshot } : { type: 'empty' },
+        env: way.env,
+        mounts: way.mounts,
+        limits: DEFAULT_LIMITS,
+        profile: 'strict',
+        listen: way.listen,
+      });
+    } catch (error) {
+      ledger.end(id, 'ended', `It could not be started: ${describeError(error)}`);
+      await egress.close(id);
+      throw error;
+    }
+    const holder: Held = {
+      sandbox,
+      session,
+      shell: null,
+      unsaved: [],
+      checkpoint,
+      note: lossNote({ last: last ?? null, checkpoint, undone }),
+      usedAt: now(),
+      working: 0,
+      saving: null,
+      entries: [],
+    };
+    held.set(session.id, holder);
+    void sandbox.ended.then((reason) => lost(holder, reason));
+    tell(session.id, 'sandbox.started', {
+      sandbox_id: id,
+      driver: driver.name,
+      restored_from: checkpoint?.id ?? null,
+      took_ms: Math.round(performance.now() - began),
+    });
+    return holder;
+  };
+
+  const hold = (session: Session, callId: Id | null): Promise<Held> => {
+    const existing = held.get(session.id);
+    if (existing) return Promise.resolve(existing);
+    let pending = making.get(session.id);
+    if (!pending) {
+      pending = make(session, callId).finally(() => making.delete(session.id));
+      making.set(session.id, pending);
+    }
+    return pending;
+  };
+
+  const end = async (holder: Held, reason: string): Promise<void> => {
+    const { sandbox, session } = holder;
+    await holder.saving;
+    if (held.get(session.id) !== holder) return;
+    held.delete(session.id);
+    holder.shell?.close();
+    await sandbox.kill(reason);
+    await egress.close(sandbox.id);
+    tell(session.id, 'sandbox.ended', { sandbox_id: sandbox.id, reason }, () =>
+      ledger.end(sandbox.id, 'ended', reason),
+    );
+  };
+
+  const putAway = async (sessionId: Id, reason: string, { force } = { force: stopping }): Promise<void> => {
+    const holder = held.get(sessionId);
+    if (!holder) return;
+    checkpoints.begin(holder);
+    await holder.saving;
+    if (holder.unsaved.length > 0 && !force) return;
+    await end(holder, reason);
+  };
+
+  const sweep = async (): Promise<void> => {
+    for (const [sessionId, holder] of held) {
+      const quiet = now() - holder.usedAt;
+      if (holder.working > 0 || quiet < IDLE_MS) continue;
+      const serving = (await holder.sandbox.processes().catch(() => [])).some(({ ports }) => ports.length > 0);
+      if (serving && quiet < IDLE_SERVING_MS) continue;
+      const minutes = Math.round(quiet / 60_000);
+      await putAway(sessionId, `nobody used it for ${minutes} minutes`).catch((error) =>
+        log.error({ error, session: sessionId }, 'an idle sandbox could not be put away'),
+      );
+    }
+  };
+  const timer = setInterval(() => void sweep(), SWEEP_MS);
+  timer.unref();
+
+  const handOf = (holder: Held): Hand => ({
+    sandbox: holder.sandbox,
+    shell() {
+      if (!holder.shell?.alive()) holder.shell = openShell(holder.sandbox);
+      return holder.shell;
+    },
+    closeShell() {
+      holder.shell?.close();
+      holder.shell = null;
+    },
+  });
+
+  const noted = (note: string | null, result: ToolResult): ToolResult => {
+    const content = result.content.map((block) =>
+      block.type === 'text' ? { ...block, text: deps.redact(block.text) } : block,
+    );
+    return { ...result, content: note === null ? content : [{ type: 'text', text: `[${note}]` }, ...content] };
+  };
+
+  const use: Hands['use'] = async (context: ToolContext, wants, work) => {
+    const { session, callId } = context;
+    let holder: Held;
+    try {
+      holder = await hold(session, callId);
+    } catch (error) {
+      return textResult(describeError(error), true);
+    }
+    await holder.saving;
+    const { note } = holder;
+    holder.note = null;
+    holder.working += 1;
+    try {
+      if (!wants.reads) holder.unsaved.push(callId);
+      await egress.grant(holder.sandbox.id, wants.hosts);
+      egress.attribute(holder.sandbox.id, callId);
+      const result = await work(handOf(holder));
+      if (held.get(session.id) !== holder)
+        throw new StewardError('sandbox_lost', 'The sandbox is gone.', { op: 'use a sandbox' });
+      return noted(note, result);
+    } catch (error) {
+      const gone = held.get(session.id) !== holder || (error instanceof StewardError && error.code === 'sandbox_lost');
+      if (!gone) return noted(note, textResult(describeError(error), true));
+      const reason = await Promise.race([holder.sandbox.ended, clock.sleep(1_000).then(() => describeError(error))]);
+      lost(holder, reason);
+      return textResult(
+        `The sandbox was lost in the middle of this call: ${reason} What the call did outside of it may have happened. The next call gets a fresh sandbox with the files of the last checkpoint.`,
+        true,
+      );
+    } finally {
+      holder.working -= 1;
+      holder.usedAt = now();
+      egress.attribute(holder.sandbox.id, null);
+      const entries = holder.entries.splice(0);
+      if (entries.length > 0)
+        tell(session.id, 'sandbox.egress', {
+          sandbox_id: holder.sandbox.id,
+          tool_use_id: callId,
+          hosts: summarize(entries),
+        });
+    }
+  };
+
+  return {
+    use,
+    probe,
+    putAway,
+    isolated: () => driver.name !== 'none',
+    report: () => report,
+    alive: () => [...held].map(([sessionId, { sandbox }]) => ({ sessionId, sandbox })),
+    find(sandboxId) {
+      for (const [sessionId, { sandbox }] of held) if (sandbox.id === sandboxId) return { sessionId, sandbox };
+      return null;
+    },
+    observe(entry) {
+      const holder = held.get(entry.sessionId);
+      if (holder?.sandbox.id === entry.sandboxId && entry.callId !== null) holder.entries.push(entry);
+    },
+    hooks: {
+      toolNamed(session, tool) {
+        if (HANDS_TOOLS.has(tool) && !stopping) hold(session, null).catch(() => {});
+      },
+      asking: (session) => checkpoints.begin(held.get(session.id)),
+      rested: (session) => checkpoints.begin(held.get(session.id)),
+    },
+    async start() {
+      // No sandbox outlives the process that made it.
+      const reason = 'Steward stopped while it was at work';
+      for (const row of ledger.alive())
+        tell(row.sessionId, 'sandbox.lost', { sandbox_id: row.id, reason }, () => ledger.end(row.id, 'lost', reason));
+      try {
+        const { removed } = await driver.gc(new Set());
+        if (removed.length > 0) log.info({ removed: removed.length }, 'leftovers of sandboxes were removed');
+      } catch (error) {
+        log.error({ error }, 'leftovers of sandboxes could not be removed');
+      }
+      const seen = await probe();
+      if (!seen.ok) log.warn({ findings: seen.findings }, 'hands are off');
+    },
+    async restore(sessionId, checkpointId) {
+      const target = ledger.need(sessionId, checkpointId);
+      if (held.get(sessionId)?.working)
+        throw new StewardError('conflict', 'A call is at work in the sandbox of this session.', {
+          op: 'restore a checkpoint',
+          hint: 'Stop it, or wait for its end.',
+        });
+      const holder = held.get(sessionId);
+      if (holder) await end(holder, `its files go back to ${checkpointId}`);
+      const session = deps.sessions.need(sessionId);
+      const id = deps.newId('ckpt');
+      let saved: Checkpoint | null = null;
+      deps.db.tx(() => {
+        saved = ledger.save({ ...target, id, position: session.lastSeq, processes: [], label: null });
+        events.append(sessionId, [
+          { type: 'checkpoint.restored', payload: { checkpoint_id: checkpointId, as_checkpoint_id: id } },
+        ]);
+      });
+      return saved ?? target;
+    },
+    async forget(sessionId) {
+      const holder = held.get(sessionId);
+      if (holder) {
+        held.delete(sessionId);
+        holder.shell?.close();
+        await holder.sandbox.kill('the conversation was deleted');
+        await egress.close(holder.sandbox.id);
+      }
+      deps.db.tx(() => {
+        if (holder) ledger.end(holder.sandbox.id, 'ended', 'the conversation was deleted');
+        ledger.forget(sessionId);
+        deps.audit.forget(sessionId);
+      });
+      await driver.prune(sessionId, new Set());
+    },
+    async stop() {
+      stopping = true;
+      clearInterval(timer);
+      await Promise.allSettled([...making.values()]);
+      await Promise.allSettled([...held.keys()].map((id) => putAway(id, 'Steward stopped')));
+      await driver.stop();
+      await egress.stop();
+    },
+  };
+}
