@@ -9,7 +9,9 @@ export type Rule =
   | { kind: 'cron'; expression: string; timeZone: string }
   /** Elapsed time: `anchor`, `anchor + every`, … whatever clocks on walls do. */
   | { kind: 'interval'; every: Millis; anchor: Millis; timeZone: string }
-  | { kind: 'once'; at: Millis; timeZone: string };
+  | { kind: 'once'; at: Millis; timeZone: string }
+  /** No slot of its own: run by hand, or by a webhook. */
+  | { kind: 'manual'; timeZone: string };
 
 /** A point in time at which a schedule is due. */
 export interface Slot {
@@ -174,6 +176,12 @@ export interface Author {
   here: Address | null;
 }
 
+/** What a webhook brought: words from outside, laid beside the prompt. The same `dedupe` is the same run. */
+export interface RunInput {
+  dedupe: string;
+  text: string;
+}
+
 export interface Upcoming {
   slot: Slot;
   /** In the zone of the schedule: `Mon 2026-12-07 07:30 Europe/Berlin`. */
@@ -194,8 +202,8 @@ export interface SchedulesApi {
   resume(id: Id): Schedule;
   /** Ends it for good; its rows stay. */
   archive(id: Id): Schedule;
-  /** A run by hand, also of a paused one. */
-  runNow(id: Id, trigger: 'manual' | 'webhook'): ScheduleRun;
+  /** A run by hand, also of a paused one; for a webhook with what it brought. */
+  runNow(id: Id, trigger: 'manual' | 'webhook', input?: RunInput): ScheduleRun;
   /** The next `limit` slots as if it were active. */
   upcoming(id: Id, limit: number): Upcoming[];
   /** Of a rule that is not a schedule yet; `jitter` is not in it. */
