@@ -5,6 +5,8 @@ import type { Store } from '../store.ts';
 
 export interface Loaded<T> {
   data: T | null;
+  /** `data` is what an earlier key was answered with: to be read, not to be acted on. */
+  stale: boolean;
   error: ApiError | null;
   reload: () => void;
   set: (data: T) => void;
@@ -12,7 +14,7 @@ export interface Loaded<T> {
 
 /** `key` changes what is loaded; the old answer of an earlier key is dropped. */
 export function useLoaded<T>(load: () => Promise<T>, store: Store, key: unknown = null): Loaded<T> {
-  const [data, setData] = useState<T | null>(null);
+  const [answer, setAnswer] = useState<{ key: unknown; data: T } | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const turn = useRef(0);
 
@@ -21,7 +23,7 @@ export function useLoaded<T>(load: () => Promise<T>, store: Store, key: unknown 
     load().then(
       (next) => {
         if (mine !== turn.current) return;
-        setData(next);
+        setAnswer({ key, data: next });
         setError(null);
       },
       (cause) => {
@@ -38,5 +40,11 @@ export function useLoaded<T>(load: () => Promise<T>, store: Store, key: unknown 
     };
   }, [reached, key]);
   // While old data is there, a failed refresh is told by the connection banner and needs no second place.
-  return { data, error: data === null ? error : null, reload, set: setData };
+  return {
+    data: answer?.data ?? null,
+    stale: answer !== null && answer.key !== key,
+    error: answer === null ? error : null,
+    reload,
+    set: (data) => setAnswer({ key, data }),
+  };
 }

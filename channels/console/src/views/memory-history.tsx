@@ -73,7 +73,18 @@ function counted(change: MemoryChange): string {
   return parts.filter(Boolean).join(', ') || 'nothing changed';
 }
 
-function Change({ change, store, onDone }: { change: MemoryChange; store: Store; onDone: () => void }) {
+/** `behind`: something newer is about to stand above this one, and the button under the finger would be another's. */
+function Change({
+  change,
+  store,
+  behind,
+  onDone,
+}: {
+  change: MemoryChange;
+  store: Store;
+  behind: boolean;
+  onDone: () => void;
+}) {
   const [whole, setWhole] = useState<MemoryChangeShown | null>(null);
   const [busy, setBusy] = useState(false);
   // What was erased is gone.
@@ -103,6 +114,7 @@ function Change({ change, store, onDone }: { change: MemoryChange; store: Store;
               small
               icon="undo"
               busy={busy}
+              disabled={behind}
               onClick={async () => {
                 setBusy(true);
                 const done = await store.attempt(() => store.api.undoMemory(change.id), 'Undone.');
@@ -164,7 +176,7 @@ export function Changes({ store, turn, onDone }: { store: Store; turn: number; o
       {list.length > 0 && (
         <ul class="rows">
           {list.map((change) => (
-            <Change key={change.id} change={change} store={store} onDone={onDone} />
+            <Change key={change.id} change={change} store={store} behind={first.stale} onDone={onDone} />
           ))}
         </ul>
       )}
