@@ -16,7 +16,7 @@ import { createEgress } from './egress.ts';
 import { createExposer } from './expose.ts';
 import { createHands } from './hands.ts';
 import { createLedger } from './ledger.ts';
-import { rootOf } from './root.ts';
+import { openRoot } from './root.ts';
 import { createSnapshots } from './snapshots.ts';
 import { createHandsTools } from './tools/index.ts';
 
@@ -36,7 +36,7 @@ export async function createSandboxes(
 ): Promise<Sandboxes> {
   const { config, clock, log, newId } = deps;
   const { now } = clock;
-  const root = rootOf(config.home, process.getuid?.() ?? 1);
+  const root = openRoot(config.home, process.getuid?.() ?? 1);
   const store = (name: string) => createSnapshots({ root, driver: name, now, newId: () => newId('ckpt') });
   // The list of drivers; only the one that is chosen is loaded.
   const drivers: Record<Config['sandbox'], () => Promise<SandboxDriver>> = {
