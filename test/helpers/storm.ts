@@ -10,6 +10,7 @@ const WEB_CLIENTS = 4;
 /** A web client begins a new session now and then, so that no conversation grows without end. */
 const SESSION_LENGTH = 40;
 const RETRY_MS = 100;
+const LAST_TRIES = 500;
 const CLASSES: readonly EffectClass[] = ['pure', 'keyed', 'verifiable', 'unsafe'];
 
 export interface StormOptions {
@@ -83,11 +84,12 @@ export async function storm(rig: Rig, options: StormOptions): Promise<Storm> {
 
   /** The same request with the same key, until it is answered: then the message is acknowledged. */
   const insist = async <T>(path: string, key: string, body: unknown): Promise<T> => {
-    for (let tries = 1; ; tries++) {
+    for (let late = 0; ; ) {
       try {
         return await rig.api<T>(path, 'POST', body, { 'idempotency-key': key });
       } catch (error) {
-        if (tries > 500) throw error;
+        // While lives come and go a slow machine may need many of them; after the last one there is nobody to wait for.
+        if (over && ++late > LAST_TRIES) throw error;
         retries += 1;
         await pause(RETRY_MS);
       }
@@ -112,13 +114,16 @@ export async function storm(rig: Rig, options: StormOptions): Promise<Storm> {
   const killer = async (): Promise<void> => {
     const random = newChance();
     const [least, most] = options.lifeMs;
-    for (let kill = 0; kill < options.kills; kill++) {
-      await pause(least + random() * (most - least));
-      await rig.steward.kill();
-      await rig.restart();
-      starts.push(rig.steward.startedInMs);
+    try {
+      for (let kill = 0; kill < options.kills; kill++) {
+        await pause(least + random() * (most - least));
+        await rig.steward.kill();
+        await rig.restart();
+        starts.push(rig.steward.startedInMs);
+      }
+    } finally {
+      over = true;
     }
-    over = true;
   };
 
   for (const chat of PRIVATE) await rig.pair(chat, chat === OWNER ? 'owner' : 'guest');
