@@ -145,8 +145,8 @@ describe.skipIf(!found)('memory in the console', () => {
     await page.getByRole('checkbox').check();
     await page.locator('dialog').getByRole('button', { name: 'Forget' }).click();
     await page.getByText(/Forgotten: one memory/).waitFor();
+    await expect.poll(() => row('cellar code').count()).toBe(0);
     await row('roof was mended').waitFor();
-    expect(await row('cellar code').count()).toBe(0);
     const { data } = await call<{ data: { text: string }[] }>('GET', '/api/memory/search?q=cellar%20tulip');
     expect(JSON.stringify(data)).not.toContain('tulip');
   });

@@ -1,13 +1,12 @@
 // What waits for a decision, and what happened to memory lately, each step with its undo.
 import { useState } from 'preact/hooks';
-import { asApiError } from '../api.ts';
 import type { Store } from '../store.ts';
 import type { MemoryChange, MemoryChangeShown, MemoryQuestion } from '../types.ts';
 import { Badge } from '../ui/badge.tsx';
 import { Button } from '../ui/button.tsx';
 import { Card } from '../ui/page.tsx';
 import { Ago } from '../ui/time.tsx';
-import { useLoaded } from '../ui/use-loaded.ts';
+import { usePages } from '../ui/use-pages.ts';
 import { shown } from '../visible.ts';
 import { MemoryLink } from './memory-row.tsx';
 import { changeName } from './memory-words.ts';
@@ -152,35 +151,19 @@ function Change({
 
 /** `turn` changes when something was written: the list is read anew. */
 export function Changes({ store, turn, onDone }: { store: Store; turn: number; onDone: () => void }) {
-  const first = useLoaded(() => store.api.memoryChanges(null), store, turn);
-  const [older, setOlder] = useState<{ of: number; list: MemoryChange[]; next: string | null } | null>(null);
-  const [busy, setBusy] = useState(false);
-  const mine = older?.of === turn ? older : null;
-  const list = [...(first.data?.data ?? []), ...(mine?.list ?? [])];
-  const next = mine ? mine.next : (first.data?.next_page ?? null);
-  async function more(): Promise<void> {
-    if (next === null) return;
-    setBusy(true);
-    try {
-      const page = await store.api.memoryChanges(next);
-      setOlder({ of: turn, list: [...(mine?.list ?? []), ...page.data], next: page.next_page });
-    } catch (error) {
-      store.toast('bad', asApiError(error).message);
-    }
-    setBusy(false);
-  }
+  const { list, stale, error, more, busy } = usePages(store.api.memoryChanges, store, turn);
   return (
     <Card title="What happened" hint="Every change of memory, newest first. Undoing one is a change, too.">
-      {first.error && <p class="muted">{first.error.message}</p>}
-      {first.data && list.length === 0 && <p class="muted">Nothing yet.</p>}
-      {list.length > 0 && (
+      {error && <p class="muted">{error.message}</p>}
+      {list?.length === 0 && <p class="muted">Nothing yet.</p>}
+      {list && list.length > 0 && (
         <ul class="rows">
           {list.map((change) => (
-            <Change key={change.id} change={change} store={store} behind={first.stale} onDone={onDone} />
+            <Change key={change.id} change={change} store={store} behind={stale} onDone={onDone} />
           ))}
         </ul>
       )}
-      {next !== null && (
+      {more && (
         <div class="row">
           <Button small look="ghost" busy={busy} onClick={more}>
             Show older changes

@@ -1,14 +1,14 @@
 // Memory: search, what waits for a decision, what is known by tier, what happened to it.
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
-import { asApiError } from '../api.ts';
 import { count } from '../format.ts';
 import type { Store } from '../store.ts';
-import type { MemoryItem, MemoryStats, Tier } from '../types.ts';
+import type { MemoryStats, Tier } from '../types.ts';
 import { Count } from '../ui/badge.tsx';
 import { Button } from '../ui/button.tsx';
 import { Bar, Empty, Failed } from '../ui/page.tsx';
 import { useLoaded } from '../ui/use-loaded.ts';
+import { usePages } from '../ui/use-pages.ts';
 import { EditMemory } from './memory-edit.tsx';
 import { Changes, Questions } from './memory-history.tsx';
 import { MemoryRow } from './memory-row.tsx';
@@ -55,28 +55,13 @@ function List({
   turn: number;
   onChange: () => void;
 }) {
-  const key = `${tier} ${turn}`;
-  const first = useLoaded(() => store.api.memories(tier, null), store, key);
-  const [later, setLater] = useState<{ of: string; list: MemoryItem[]; next: string | null } | null>(null);
-  const [busy, setBusy] = useState(false);
-  const mine = later?.of === key ? later : null;
-  const list = [...(first.data?.data ?? []), ...(mine?.list ?? [])];
-  const next = mine ? mine.next : (first.data?.next_page ?? null);
-
-  async function more(): Promise<void> {
-    if (next === null) return;
-    setBusy(true);
-    try {
-      const page = await store.api.memories(tier, next);
-      setLater({ of: key, list: [...(mine?.list ?? []), ...page.data], next: page.next_page });
-    } catch (error) {
-      store.toast('bad', asApiError(error).message);
-    }
-    setBusy(false);
-  }
-
-  if (first.error) return <Failed message={first.error.message} hint={first.error.hint} onRetry={first.reload} />;
-  if (!first.data) return <p class="muted">Loading…</p>;
+  const { list, error, more, busy, reload } = usePages(
+    (page) => store.api.memories(tier, page),
+    store,
+    `${tier} ${turn}`,
+  );
+  if (error) return <Failed message={error.message} hint={error.hint} onRetry={reload} />;
+  if (!list) return <p class="muted">Loading…</p>;
   if (list.length === 0)
     return (
       <Empty icon="book" title="Nothing here yet">
@@ -93,7 +78,7 @@ function List({
           <MemoryRow key={item.id} item={item} store={store} onChange={onChange} />
         ))}
       </ul>
-      {next !== null && (
+      {more && (
         <div class="row">
           <Button small look="ghost" busy={busy} onClick={more}>
             Show more
