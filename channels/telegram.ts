@@ -61,6 +61,9 @@ export function createTelegram(deps: TelegramDeps): Channel {
     toast: (id, text) => courtesy('a toast', api.answerCallbackQuery(id, text.slice(0, 190), closing.signal)),
   });
   let poll: Poll | null = null;
+  /** In a private chat the chat's id is the person's. Whoever was unpaired while an answer was under way gets none of it. */
+  const revoked = ({ chat }: Address) =>
+    !chat.startsWith('-') && deps.roleOf({ channel: 'telegram', userId: chat }) === null;
 
   return {
     name: 'telegram',
@@ -86,8 +89,13 @@ export function createTelegram(deps: TelegramDeps): Channel {
       clearTimeout(timer);
       poll = null;
     },
-    deliver: chats.deliver,
-    progress: chats.progress,
+    deliver: async (item, context) =>
+      revoked(item.address)
+        ? { kind: 'refused', why: 'this person is no longer paired' }
+        : chats.deliver(item, context),
+    progress(address, sessionId, progress) {
+      if (!revoked(address)) chats.progress(address, sessionId, progress);
+    },
     health: (now) =>
       poll?.health(now) ?? { name: 'telegram', state: 'starting', detail: 'not started', lastSuccessAt: null },
   };
