@@ -37,28 +37,51 @@ if ($verb eq 'check') {
     my ($s, $n) = unpack 'x96 q L', $out;
     $s > $sec || $s == $sec && $n > $nsec;
   };
+  # -C counts from $^T, in days: the same division on both sides, so that equal seconds are equal numbers. No list is made of the
+  # twelve other fields: 20,000 times that is a fifth of the whole check.
+  $^T = 0;
+  my $old = -$sec / 86400;
   my @groups = split /\0\0/, $input;
   my $look = sub {
-    for my $group (@_) {
-      my ($folder, @names) = split /\0/, $group;
-      chdir $folder or return 3;
-      for my $name (@names) {
-        my $ctime = (lstat $name)[10];
-        return 3 if !defined $ctime || $ctime >= $sec && $after->($name);
-      }
+    my ($folder, @names) = split /\0/, $_[0];
+    chdir $folder or return 3;
+    for (@names) {
+      lstat or return 3;
+      return 3 if -C _ <= $old && $after->($_);
     }
     0;
   };
-  my $share = int(@groups / $workers) + 1;
+  # Nobody has a share of his own: whoever is quicker takes more. A number a byte, all in the pipe before anybody reads.
+  my $parts = @groups < 64 ? scalar @groups : 64;
+  my ($size, @ends) = (0);
+  for my $at (0 .. $#groups) {
+    $size += length $groups[$at];
+    push @ends, $at if $at == $#groups || @ends < $parts - 1 && $size >= (@ends + 1) * length($input) / $parts;
+  }
+  pipe(my $next, my $numbers) or exit 3;
+  my $all = pack 'C*', 0 .. $#ends;
+  exit 3 if syswrite($numbers, $all) != length $all;
+  close $numbers;
+  my $work = sub {
+    while (1) {
+      my $got = sysread $next, my $number, 1;
+      return 3 if !defined $got;
+      return 0 if $got == 0;
+      $number = ord $number;
+      for my $at (($number ? $ends[$number - 1] + 1 : 0) .. $ends[$number]) {
+        my $code = $look->($groups[$at]);
+        return $code if $code;
+      }
+    }
+  };
   my @children;
-  while (@groups > $share) {
-    my @mine = splice @groups, 0, $share;
+  while (@children < $workers - 1 && @groups > 1) {
     my $pid = fork;
-    exit $look->(@mine) if defined $pid && $pid == 0;
+    exit $work->() if defined $pid && $pid == 0;
     exit 3 if !defined $pid;
     push @children, $pid;
   }
-  my $code = $look->(@groups);
+  my $code = $work->();
   for my $pid (@children) {
     waitpid $pid, 0;
     $code ||= $? ? 3 : 0;
