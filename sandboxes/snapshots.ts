@@ -26,7 +26,8 @@ export type Isolate = (
   argv: string[],
   options: {
     show: { from: string; to: string; write?: boolean }[];
-    stdin?: string | Uint8Array;
+    /** Several: one after the other. */
+    stdin?: string | Uint8Array | readonly Uint8Array[];
     env?: Record<string, string>;
   },
 ) => Promise<{ code: number; stdout: Buffer; stderr: string }>;
@@ -190,22 +191,20 @@ export function createSnapshots(deps: {
             hint: 'Choose another checkpoint.',
           });
         }
-        await lineage.withWork(workspace, async (work) => {
-          const room = { workspace, home, work };
-          const chunks = await openChunks(lineage.folder);
-          try {
-            const { tree, header } = loaded;
-            const inodes = await scatter({ tree, chunks, room, isolate, workers, utimensat: syscalls.utimensat });
-            // So that the first save need not read it all again.
-            await lineage.remember({
-              ...{ head: refOf(header, ref.lineage, deps.driver), workspace, home, inodes },
-              stamp: await lineage.stamp(),
-              known: checkInput(tree.keys(), room),
-            });
-          } finally {
-            await chunks.close();
-          }
-        });
+        const room = { workspace, home };
+        const chunks = await openChunks(lineage.folder);
+        try {
+          const { tree, header } = loaded;
+          const inodes = await scatter({ tree, chunks, room, isolate, workers, utimensat: syscalls.utimensat });
+          // So that the first save need not read it all again.
+          await lineage.remember({
+            ...{ head: refOf(header, ref.lineage, deps.driver), workspace, home, inodes },
+            stamp: await lineage.stamp(),
+            known: checkInput(tree.keys(), room),
+          });
+        } finally {
+          await chunks.close();
+        }
       }),
 
     prune: (name, keep) =>

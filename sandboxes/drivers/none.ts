@@ -246,7 +246,8 @@ const onHost: Isolate = (argv, { stdin, env }) => {
   );
   // It may end before it has read everything; its exit code tells.
   child.stdin.on('error', () => {});
-  child.stdin.end(stdin ?? '');
+  for (const part of [stdin ?? []].flat()) child.stdin.write(part);
+  child.stdin.end();
   return promise;
 };
 

@@ -1,6 +1,4 @@
 // From the store into a new workspace: folders, then the files in batches beside each other, then links and times.
-import { open, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { StewardError } from '../../core/errors.ts';
 import type { Isolate } from '../snapshots.ts';
 import type { Chunks, Place } from './chunks.ts';
@@ -19,22 +17,23 @@ type FileEntry = Extract<Entry, { kind: 'file' }>;
 export async function scatter(input: {
   tree: Tree;
   chunks: Chunks;
-  room: Room;
+  room: Pick<Room, 'workspace' | 'home'>;
   isolate: Isolate;
   workers: number;
   utimensat: number;
 }): Promise<Map<TreePath, string>> {
   const { tree, chunks, room, isolate } = input;
   const hostPath = hostPaths(room);
-  const write = async (records: string[], data: string | null): Promise<string[]> => {
+  const write = async (records: string[], data: readonly Buffer[]): Promise<string[]> => {
     if (records.length === 0) return [];
-    const ended = await isolate(program('write', data ?? '-', String(input.utimensat)), {
+    const told = Buffer.from(records.join('\0'), 'latin1');
+    const ended = await isolate(program('write', String(input.utimensat)), {
       show: [
         { from: room.workspace, to: room.workspace, write: true },
         { from: room.home, to: room.home, write: true },
-        ...(data === null ? [] : [{ from: room.work, to: room.work }]),
       ],
-      stdin: Buffer.from(records.join('\0'), 'latin1'),
+      // Not by way of a file: its pages would have to be found, filled, read and given back once more for every byte.
+      stdin: [Buffer.from(String(told.length).padStart(12, '0')), told, ...data],
     });
     if (ended.code !== 0) throw failure('restore a snapshot', ended);
     return ended.stdout.toString('latin1').split('\n');
@@ -44,7 +43,7 @@ export async function scatter(input: {
     return `${kind}\0${hostPath(path)}\0${mode}\0${mtime.slice(0, dot)}\0${Number(mtime.slice(dot + 1))}\0${rest}`;
   };
   const writeAll = async (records: string[]): Promise<void> => {
-    for (let at = 0; at < records.length; at += BATCH_NAMES) await write(records.slice(at, at + BATCH_NAMES), null);
+    for (let at = 0; at < records.length; at += BATCH_NAMES) await write(records.slice(at, at + BATCH_NAMES), []);
   };
 
   const entries = [...tree];
@@ -65,13 +64,13 @@ export async function scatter(input: {
   const worker = async (): Promise<void> => {
     for (let index = taken++; index < batches.length && !failed; index = taken++) {
       const batch = batches[index]!;
-      const data = join(room.work, `data-${index}`);
-      const places = batch.flatMap((file) => file.places);
-      await fill(data, places, chunks);
+      const data = await bytesOf(
+        batch.flatMap((file) => file.places),
+        chunks,
+      );
       await made;
       const records = batch.map(({ path, entry }) => record('f', path, entry.mode, entry.mtime, String(entry.size)));
       const told = await write(records, data);
-      await rm(data);
       for (const [at, { path }] of batch.entries()) inodes.set(path, told[at] ?? '');
     }
   };
@@ -132,8 +131,8 @@ function inBatches(files: readonly PlacedFile[]): PlacedFile[][] {
   return batches;
 }
 
-/** The pieces one after the other into a new file, neighbours of one frame as one. Frames are unpacked beside each other. */
-async function fill(path: string, places: readonly Place[], chunks: Chunks): Promise<void> {
+/** The pieces one after the other, neighbours of one frame as one. Frames are unpacked beside each other. */
+async function bytesOf(places: readonly Place[], chunks: Chunks): Promise<Buffer[]> {
   const frames = new Map<string, Promise<Buffer>>();
   const frameOf = ({ segment, frame }: Place): Promise<Buffer> => {
     const key = `${segment} ${frame}`;
@@ -156,15 +155,7 @@ async function fill(path: string, places: readonly Place[], chunks: Chunks): Pro
     }
     runs.push({ bytes: frameOf(first), from: first.offset, to });
   }
-  // The folder around it belongs to the uid that reads it and is closed to others.
-  const file = await open(path, 'wx');
-  try {
-    // Whatever the umask.
-    await file.chmod(0o644);
-    const buffers: Buffer[] = [];
-    for (const { bytes, from, to } of runs) buffers.push((await bytes).subarray(from, to));
-    if (buffers.length > 0) await file.writev(buffers);
-  } finally {
-    await file.close();
-  }
+  const buffers: Buffer[] = [];
+  for (const { bytes, from, to } of runs) buffers.push((await bytes).subarray(from, to));
+  return buffers;
 }

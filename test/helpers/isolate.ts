@@ -36,7 +36,8 @@ export function bareIsolate(begun: (kill: () => void) => void = () => {}): Isola
         complaint += chunk;
       });
       child.stdin.on('error', () => {});
-      child.stdin.end(stdin ?? '');
+      for (const part of [stdin ?? []].flat()) child.stdin.write(part);
+      child.stdin.end();
       child.on('error', reject);
       child.on('close', (code) => resolve({ code: code ?? 137, stdout: Buffer.concat(out), stderr: complaint }));
     });

@@ -48,7 +48,8 @@ export function createIsolate(
       LONGEST_MS,
     );
     try {
-      stdin!.end(options.stdin ?? '');
+      for (const part of [options.stdin ?? []].flat()) stdin!.write(part);
+      stdin!.end();
       const output = await collect(stdout!, () =>
         stop(new StewardError('too_large', `${argv[0]} wrote more than 256 MiB.`, { op })),
       );

@@ -289,6 +289,32 @@ describe('what counts as a change', () => {
     }
   });
 
+  it('an edit that hides its size and time, in whichever of many folders it lies', async () => {
+    const box = makeBox();
+    await inside(box, 'for i in $(seq 101 300); do mkdir $i; echo 1 > $i/file; done; touch -d 1985-10-26 */file');
+    await save(box);
+    // Looked at in parts by several at once: no part may be nobody's.
+    for (const folder of [101, 104, 149, 198, 233, 299, 300]) {
+      await inside(box, `printf 'X\\n' > ${folder}/file; touch -d 1985-10-26 ${folder}/file`);
+      expect(kinds(await save(box))).toEqual({ [`${folder}/file`]: 'modified' });
+    }
+    await inside(box, 'chmod 750 200');
+    expect(kinds(await save(box))).toEqual({ '200': 'modified' });
+    await inside(box, 'echo x > top');
+    expect(kinds(await save(box))).toEqual({ top: 'added' });
+  });
+
+  it('an edit within the second of the last save', async () => {
+    const box = makeBox();
+    await inside(box, 'mkdir d; echo 1 > d/a; touch -d 1985-10-26 d/a');
+    for (const letter of 'PQRS') {
+      await save(box);
+      await inside(box, `printf '${letter}\\n' > d/a; touch -d 1985-10-26 d/a`);
+      expect(kinds(await save(box))).toEqual({ 'd/a': 'modified' });
+      expect((await save(box)).changed).toBe(false);
+    }
+  });
+
   it('not a new time alone, nor what came and went', async () => {
     const box = makeBox();
     await inside(box, 'mkdir d; echo 1 > d/a');
