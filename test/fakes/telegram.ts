@@ -388,6 +388,8 @@ export async function startTelegram(options: { token?: string; port?: number } =
   const server = createServer((request, response) => {
     serve(request, response).catch((error: unknown) => refuse(response, error));
   });
+  // A connection that is closed while idle, in the moment it is used again, is a fault: here only those that a test asks for.
+  server.keepAliveTimeout = 600_000;
   await new Promise<void>((resolve) => server.listen(options.port ?? 0, '127.0.0.1', resolve));
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
   return {
