@@ -28,12 +28,18 @@ export interface Vectors {
   search(query: string, limit: number, scope: string): Promise<{ doc: number; score: number }[] | { failed: string }>;
 }
 
+/** Of what was said before this event and no later; and of its session nothing said after a position, which stands in the context. */
+export interface Until {
+  event: Id;
+  session: Id;
+  seen: number;
+}
+
 export interface Search {
   /**
-   * `scope`: memory/scope.ts. Without a budget it takes what it needs, at most two seconds. `until`: of what was said before this
-   * event and no later, for whoever is waited for.
+   * `scope`: memory/scope.ts. Without a budget it takes what it needs, at most two seconds. `until`: for whoever is waited for.
    */
-  search(query: MemorySearch, scope: string, budget?: Partial<Budget> & { until?: Id }): Promise<MemoryFound>;
+  search(query: MemorySearch, scope: string, budget?: Partial<Budget> & { until?: Until }): Promise<MemoryFound>;
   stop(): Promise<void>;
 }
 
@@ -76,7 +82,11 @@ export function createSearch(deps: {
         if (vectors && !Array.isArray(vectors)) degraded = vectors.failed;
         // Last: nothing that was said until now is missing. A log far ahead (an import, an upgrade) is taken in pieces, so
         // that everybody else in the process gets a turn; who has no time for that searches what is there.
-        while ((!until || docs.lacks(until)) && docs.catchUp(PIECE) && clock.elapsed() - began < budget.ms)
+        while (
+          (!until || docs.lacks(until.event, until.session, until.seen)) &&
+          docs.catchUp(PIECE) &&
+          clock.elapsed() - began < budget.ms
+        )
           await setImmediate();
         const answered = await answer({ search: { ...search, query }, scope, budget, now: clock.now(), lists });
         if (answered) found = answered;
