@@ -7,7 +7,7 @@ import type { Address, Id, LogEvent, Progress } from '../types.ts';
 import { type AskDeps, ask, type NamedModel } from './ask.ts';
 import { type CommitDeps, commitAnswer, fence, type Turn } from './commit.ts';
 import { compactionPoint, plainDigest, summaryRequest } from './compaction.ts';
-import { buildContext } from './context.ts';
+import { buildContext, type WallTime } from './context.ts';
 import { type Ended, type Endings, holdsOf } from './endings.ts';
 import { isTainted, modelsFor, replyTo } from './facts.ts';
 import { systemPrompt } from './prompt.ts';
@@ -23,6 +23,7 @@ export interface RequestDeps extends CommitDeps, Omit<AskDeps, 'show' | 'named'>
   memory: BrainMemory;
   endings: Endings;
   timeZone: string;
+  wallTime: WallTime;
   contextTokens: number;
   models(): readonly NamedModel[];
   namedModel(name: string): NamedModel;
@@ -43,7 +44,7 @@ export async function request(deps: RequestDeps, turn: Turn, signal: AbortSignal
   const system = systemPrompt(turn.agent, turn.session, block.text);
   const recalled = await recall(deps, turn);
   if (signal.aborted) return { partialText: '' };
-  const limits = { budgetTokens: deps.contextTokens, timeZone: deps.timeZone };
+  const limits = { budgetTokens: deps.contextTokens, timeZone: deps.timeZone, wallTime: deps.wallTime };
   let current = turn;
   const seen = (): readonly LogEvent[] => (recalled ? [...current.slice, recalled] : current.slice);
   let context = buildContext({ ...current, slice: seen(), ...limits });
