@@ -12,6 +12,7 @@ import { createWallTime } from './context.ts';
 import { createEndings, type Ended, unansweredMessages } from './endings.ts';
 import { type ExecuteDeps, executeCall, resultEvent } from './execute.ts';
 import { isTainted, replyTo } from './facts.ts';
+import { createRecall } from './recall.ts';
 import { type RequestDeps, type Requested, request } from './request.ts';
 import { createSlices, type Slice } from './slices.ts';
 import { nextStep } from './step.ts';
@@ -19,7 +20,9 @@ import { nextStep } from './step.ts';
 /** A turn that takes more steps than this is going in circles. */
 const MAX_STEPS = 200;
 
-export interface NativeDeps extends ExecuteDeps, Omit<RequestDeps, 'endings' | 'load' | 'purse' | 'wallTime'> {
+export interface NativeDeps
+  extends ExecuteDeps,
+    Omit<RequestDeps, 'endings' | 'load' | 'purse' | 'recall' | 'wallTime'> {
   agents: Agents;
   log: Log;
   /** Crashes on one message before it is set aside; 0 = never. */
@@ -38,6 +41,7 @@ export function createNative(deps: NativeDeps): Native {
 
   const { load } = createSlices(deps);
   const wallTime = createWallTime(deps.timeZone);
+  const recall = createRecall(deps);
 
   /** Reads what waits in the queue; the moment a message stops being "queued". */
   const readInputs = (at: Slice & { run: Turn['run']; sessionId: Id }, queued: readonly LogEvent[]): void =>
@@ -85,7 +89,7 @@ export function createNative(deps: NativeDeps): Native {
         await execute(turn, step.calls[0]!, signal);
         return null;
       case 'request':
-        return request({ ...deps, endings, load, purse, wallTime }, turn, signal);
+        return request({ ...deps, endings, load, purse, recall, wallTime }, turn, signal);
       case 'idle':
         deps.crash('run.before_idle');
         db.tx(() => endings.rest(turn, step.reason));
@@ -161,6 +165,7 @@ export function createNative(deps: NativeDeps): Native {
       const trigger =
         unansweredMessages(slice)[0] ?? spoken.find((event) => event.position === null) ?? spoken.at(-1) ?? null;
       const spoiled = trigger && crashedTooOften(trigger) ? trigger : null;
+      if (!spoiled) recall.ahead(session, slice, queued);
       const run = claim(sessionId, trigger, known, spoiled ? [] : queued);
       let outcome: RunOutcome = 'failed';
       try {
@@ -174,6 +179,7 @@ export function createNative(deps: NativeDeps): Native {
         deps.progress(replyTo(load(sessionId).slice), sessionId, { kind: 'ended' });
         deps.hooks.rested(session);
         deps.memory.rested(session);
+        recall.ended(sessionId);
         runs.end(run.id, outcome);
       }
     },

@@ -75,9 +75,9 @@ export function createSearch(deps: {
       try {
         const query = search.query.slice(0, LONGEST_QUERY).toWellFormed();
         const near = deps.vectors?.search(query, VECTORS_LIMIT, scope);
-        // A turn waits for a provider only a little.
-        const vectors =
-          near && until ? await Promise.race([near, after(IMPATIENCE_MS, [], { ref: false })]) : await near;
+        // A turn waits for a provider only a little. Without one the question is put at once.
+        const late = () => after(IMPATIENCE_MS, [], { ref: false });
+        const vectors = near && (await (until ? Promise.race([near, late()]) : near));
         const lists = Array.isArray(vectors) ? [vectors] : [];
         if (vectors && !Array.isArray(vectors)) degraded = vectors.failed;
         // Last: nothing that was said until now is missing. A log far ahead (an import, an upgrade) is taken in pieces, so
