@@ -18,7 +18,7 @@ module.exports = {
       // The program is Node itself, so that PM2 starts it plainly: its own wrapper would load PM2's (AGPL) code into ours.
       script: existsSync(pinned) ? pinned : process.execPath,
       interpreter: 'none',
-      args: ['core/cli.ts', 'run'],
+      args: ['core/cli.mjs', 'run'],
       cwd: __dirname,
       exec_mode: 'fork',
       instances: 1,

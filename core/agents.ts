@@ -92,6 +92,8 @@ function keepDefault(what: string, id: Id): void {
     });
 }
 
+const MOST_KNOWN = 100;
+
 export function createAgents(db: Db, deps: { now(): Millis; newId(prefix: 'agent' | 'env'): Id }): Agents {
   const SELECT = `SELECT a.id, a.version, a.spec, a.created_at, x.archived_at,
     (SELECT min(created_at) FROM agents f WHERE f.id = a.id) AS first_at
@@ -119,6 +121,8 @@ export function createAgents(db: Db, deps: { now(): Millis; newId(prefix: 'agent
   );
   const removeEnv = db.prepare<[string]>('DELETE FROM environments WHERE id = ?');
 
+  /** A version never changes, but for being archived; every step of a turn asks for its own. */
+  const known = new Map<string, Agent>();
   const toAgent = (row: AgentRow): Agent => ({
     id: row.id,
     version: row.version,
@@ -142,8 +146,18 @@ export function createAgents(db: Db, deps: { now(): Millis; newId(prefix: 'agent
       return agents.need(id);
     },
     get(id, version) {
+      const key = `${id} ${version}`;
+      const kept = version === undefined ? undefined : known.get(key);
+      if (kept) return kept;
       const row = version === undefined ? newest.get(id) : exact.get(id, version);
-      return row ? toAgent(row) : null;
+      const agent = row ? toAgent(row) : null;
+      if (version !== undefined && agent)
+        // Within a transaction it may yet be undone.
+        db.afterCommit(() => {
+          if (known.size >= MOST_KNOWN) known.clear();
+          known.set(key, agent);
+        });
+      return agent;
     },
     need(id, version) {
       const agent = agents.get(id, version);
@@ -174,7 +188,10 @@ export function createAgents(db: Db, deps: { now(): Millis; newId(prefix: 'agent
     archive(id) {
       agents.need(id);
       keepDefault('agent', id);
-      db.tx(() => archive.run(id, deps.now()));
+      db.tx(() => {
+        archive.run(id, deps.now());
+        db.afterCommit(() => known.clear());
+      });
       return agents.need(id);
     },
     createEnvironment(spec) {

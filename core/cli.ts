@@ -1,10 +1,9 @@
-// The command line's entry. `run` goes straight to the process, which has no use for the other commands' code in memory.
+// The command line, entered by cli.mjs. `run` goes straight to the process, which has no use for the other commands' code in memory.
 import { readFileSync } from 'node:fs';
 import { enableCompileCache, flushCompileCache } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-// Types are stripped and code is compiled once, not at every start, of which that is half the time. The cache lies beside
-// the code it was made from and is as trusted; where that folder cannot be written, starts are only slower.
+// For whoever starts this file itself; entered by cli.mjs it is on already.
 enableCompileCache(fileURLToPath(new URL('../node_modules/.cache/steward', import.meta.url)));
 
 const args = process.argv.slice(2);

@@ -6,6 +6,14 @@ import { migrations } from './migrations/index.ts';
 import { leftovers } from './slack.ts';
 import { namedFailure, openSqlite, type Sqlite, type Statement } from './sqlite.ts';
 
+/**
+ * Pages in the WAL at which a commit moves them into the file, whoever waits: 32 MB. `relax` does it before that, in pauses;
+ * only talk without any gets there.
+ */
+const WAL_PAGES = 8_000;
+/** So few commits are not worth a checkpoint. */
+const FEW_COMMITS = 50;
+
 /** Space that is given back when the disk fills up, so that the fact itself can still be stored. Bytes. */
 const BALLAST = 16 * 1024 * 1024;
 
@@ -24,6 +32,8 @@ export interface Db {
    * a reader held it up: the words are then gone from the file, and from the WAL with the next one. Opening does it, too.
    */
   checkpoint(): boolean;
+  /** Moves what the WAL holds into the file if that is much: some milliseconds that nobody should wait for. */
+  relax(): void;
   /**
    * Writes the whole file anew when any of these words is left in an unused part of it, where a page was once split. Outside
    * of a transaction, after a redaction. Synchronous: mostly a look through the file, seldom seconds for a large one.
@@ -42,6 +52,7 @@ function configure(db: Sqlite): void {
   db.pragma('trusted_schema = OFF');
   db.pragma('secure_delete = ON');
   db.pragma('journal_size_limit = 67108864');
+  db.pragma(`wal_autocheckpoint = ${WAL_PAGES}`);
   // Read back: better-sqlite3 reopens a WAL file as NORMAL, which loses acknowledged rows when the power fails.
   const synchronous = db.pragma('synchronous', { simple: true });
   const journal = db.pragma('journal_mode', { simple: true });
@@ -116,6 +127,7 @@ export function openDb(home: string, options: { now(): number; ballastBytes?: nu
   const committed: (() => void)[] = [];
   let running = false;
   let fullSince: number | null = null;
+  let commits = 0;
 
   const keepBallast = () => {
     if (existsSync(ballast)) return;
@@ -172,6 +184,7 @@ export function openDb(home: string, options: { now(): number; ballastBytes?: nu
         throw noteFailure(error);
       }
       if (outermost) {
+        commits += 1;
         if (fullSince !== null) {
           fullSince = null;
           keepBallast();
@@ -186,6 +199,11 @@ export function openDb(home: string, options: { now(): number; ballastBytes?: nu
       else effect();
     },
     checkpoint: () => truncateWal(db),
+    relax() {
+      if (commits < FEW_COMMITS) return;
+      commits = 0;
+      db.pragma('wal_checkpoint(PASSIVE)');
+    },
     purge(words) {
       if (!truncateWal(db) || leftovers(file, words).length === 0) return;
       db.exec('VACUUM');

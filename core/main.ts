@@ -30,6 +30,7 @@ import { createTools } from './tools/index.ts';
 import type { Tool } from './tools/tool.ts';
 import { toolsOf } from './tools/toolset.ts';
 import type { Address, Id, Progress } from './types.ts';
+import { startWalKeeper } from './wal.ts';
 
 /** Longest wait for runs at work when Steward is told to stop; PM2 kills after 15 s. */
 const GRACE_MS = 10_000;
@@ -211,6 +212,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     stopping = true;
     ready = false;
     alarms.stop();
+    wal.stop();
     await channels.stopIntake();
     await lanes.stop(GRACE_MS);
     await delivery.stop();
@@ -230,6 +232,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
   };
 
   // 9. Go: what was cut off goes on, what waited is sent.
+  const wal = startWalKeeper({ db, bus: record.bus, log });
   const alarms = startAlarms({ record, intake, log, now, wake, leaveSafeMode, forgetSession: forget });
   try {
     await channels.start();

@@ -51,6 +51,17 @@ const SUMS = `count(*) AS requests, coalesce(sum(input_tokens), 0) AS input_toke
   coalesce(sum(cache_read_input_tokens), 0) AS cache_read_input_tokens,
   sum(cost_microusd) / 1000000.0 AS cost_usd, count(*) - count(cost_microusd) AS unpriced_requests`;
 
+/** One more request; cost in whole millionths, as the ledger has it. */
+const plus = (totals: UsageTotals, usage: ModelUsage, micros: number | null): UsageTotals => ({
+  requests: totals.requests + 1,
+  input_tokens: totals.input_tokens + usage.input_tokens,
+  output_tokens: totals.output_tokens + usage.output_tokens,
+  cache_creation_input_tokens: totals.cache_creation_input_tokens + usage.cache_creation_input_tokens,
+  cache_read_input_tokens: totals.cache_read_input_tokens + usage.cache_read_input_tokens,
+  cost_usd: micros === null ? totals.cost_usd : (Math.round((totals.cost_usd ?? 0) * 1_000_000) + micros) / 1_000_000,
+  unpriced_requests: totals.unpriced_requests + (micros === null ? 1 : 0),
+});
+
 export function createUsage(db: Db, deps: { now(): Millis; timeZone: string }): Usage {
   const dayOf = calendar(deps.timeZone);
   const insert = db.prepare(
@@ -58,6 +69,8 @@ export function createUsage(db: Db, deps: { now(): Millis; timeZone: string }): 
        cache_creation_input_tokens, cache_read_input_tokens, cost_microusd, at)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
   );
+  /** Asked before every request; a day can hold thousands of rows. */
+  let known: { day: string; totals: UsageTotals } | null = null;
   const ofDay = db.prepare<[string], UsageTotals>(`SELECT ${SUMS} FROM usage WHERE day = ?`);
   const ofSession = db.prepare<[string], UsageTotals>(`SELECT ${SUMS} FROM usage WHERE session_id = ?`);
   const byDay = db.prepare<[string], UsageRow>(
@@ -66,6 +79,7 @@ export function createUsage(db: Db, deps: { now(): Millis; timeZone: string }): 
   return {
     record({ eventId, sessionId, runId, model, usage }) {
       const cost = costOf(model, usage);
+      const micros = cost === null ? null : Math.round(cost * 1_000_000);
       const at = deps.now();
       insert.run(
         eventId,
@@ -77,12 +91,24 @@ export function createUsage(db: Db, deps: { now(): Millis; timeZone: string }): 
         usage.output_tokens,
         usage.cache_creation_input_tokens,
         usage.cache_read_input_tokens,
-        cost === null ? null : Math.round(cost * 1_000_000),
+        micros,
         at,
       );
+      // Once it is committed: what rolls back was never spent.
+      db.afterCommit(() => {
+        if (known?.day === dayOf(at)) known = { day: known.day, totals: plus(known.totals, usage, micros) };
+      });
       return cost;
     },
-    today: () => ofDay.get(dayOf(deps.now()))!,
+    today() {
+      const day = dayOf(deps.now());
+      if (known?.day === day) return known.totals;
+      const totals = ofDay.get(day)!;
+      db.afterCommit(() => {
+        known = { day, totals };
+      });
+      return totals;
+    },
     byDay: (days) => byDay.all(dayOf(deps.now() - (days - 1) * 86_400_000)),
     ofSession: (sessionId) => ofSession.get(sessionId)!,
   };

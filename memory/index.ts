@@ -18,6 +18,7 @@ import { createHome } from './home.ts';
 import { createDocs } from './index/docs.ts';
 import { createItems, knownFor, restoreItems } from './items.ts';
 import { createMeta } from './meta.ts';
+import { createPace } from './pace.ts';
 import { place } from './placement.ts';
 import { createPortability } from './portability/index.ts';
 import { createQuestions, restoreQuestions } from './questions.ts';
@@ -69,6 +70,7 @@ export function createMemory(deps: MemoryDeps): Memory {
   const dayOf = calendar(timeZone);
   const home = createHome(deps);
   const mainId = () => home().id;
+  const pace = createPace(bus);
 
   // 1. Rows: items and what keeps them findable.
   const meta = createMeta(db);
@@ -110,7 +112,8 @@ export function createMemory(deps: MemoryDeps): Memory {
     ...{ db, bus, events, sessions, items, changes, questions, save, meta, isForgotten, clock, log, newId, timeZone },
     consult: deps.consult,
     homeSession: (scope) => (scope === OWNER ? mainId() : (sessions.get(scope)?.id ?? null)),
-    optimize: docs.optimize,
+    optimize: (signal) => docs.optimize(pace.breathe, signal),
+    breathe: pace.breathe,
     async related(query, scope, limit) {
       const { hits } = await search.search({ query, kinds: ['item'], limit }, scope);
       return hits.flatMap(({ id }) => items.get(id) ?? []);
@@ -158,7 +161,9 @@ export function createMemory(deps: MemoryDeps): Memory {
   const catchUp = () => {
     if (stopping) return;
     try {
-      if (docs.catchUp(BATCH)) due ??= soon(BREATH_MS);
+      const behind = docs.catchUp(BATCH);
+      const untidy = docs.tidy();
+      if (behind || untidy) due ??= soon(BREATH_MS);
     } catch (error) {
       log.warn({ error }, 'the index of memory could not be brought up to date; the next search tries again');
     }
@@ -202,6 +207,7 @@ export function createMemory(deps: MemoryDeps): Memory {
     async stop() {
       stopping = true;
       unsubscribe();
+      pace.stop();
       if (due) clearTimeout(due);
       await consolidation.stop();
       await vectors.stop();

@@ -32,11 +32,9 @@ export function createRecall(deps: {
   const { items, search, events } = deps;
 
   /** What the request will hold anyway: the part of this conversation since its last compaction. */
-  const inContext = (session: Session): ((hit: MemoryHit) => boolean) => {
-    const from = Number(events.lastCompaction(session.id)?.payload.up_to ?? 0);
-    return (hit) =>
-      hit.kind === 'event' && hit.sessionId === session.id && (events.get(hit.id)?.position ?? Infinity) > from;
-  };
+  const contextStart = (session: Session): number => Number(events.lastCompaction(session.id)?.payload.up_to ?? 0);
+  const inContext = (session: Session, from: number) => (hit: MemoryHit) =>
+    hit.kind === 'event' && hit.sessionId === session.id && (events.get(hit.id)?.position ?? Infinity) > from;
 
   /** Of the scopes at work; made anew when anything is known otherwise. */
   const blocks = new Map<string, MemoryBlock>();
@@ -69,9 +67,11 @@ export function createRecall(deps: {
         // The messages themselves are no answer to them.
         const first = messages[0]!;
         const wanted = { query, limit: MOST_HITS, trustedOnly: true, before: first.createdAt - 1 };
-        const found = await search.search(wanted, scope, { ...BUDGET, until: first.id });
+        const seen = contextStart(session);
+        const until = { event: first.id, session: session.id, seen };
+        const found = await search.search(wanted, scope, { ...BUDGET, until });
         if (found.weak) return null;
-        const known = inContext(session);
+        const known = inContext(session, seen);
         const shown = new Set([...block(session).itemIds, ...recalled]);
         const best = found.hits[0]?.score ?? 0;
         // Forgotten while it was searched for.

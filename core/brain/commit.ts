@@ -46,7 +46,7 @@ export interface Turn {
 }
 
 /** Only the newest run of a session may write. */
-export const fence = (turn: Turn) => ({ runId: turn.run.id, generation: turn.run.generation });
+export const fence = (turn: Pick<Turn, 'run'>) => ({ runId: turn.run.id, generation: turn.run.generation });
 
 /** Text goes to every place that asked; the console reads the log itself. */
 export function say(

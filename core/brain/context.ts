@@ -8,6 +8,22 @@ export interface ContextInput {
   compaction: LogEvent | null;
   budgetTokens: number;
   timeZone: string;
+  /** Of the same zone, kept by whoever builds often. */
+  wallTime?: WallTime;
+}
+
+/** When an event came, as its stamp says. */
+export type WallTime = (event: LogEvent) => string;
+
+/** Making the clock is slow, and asking it about each message of a long conversation adds up: an answer is kept while its event is. */
+export function createWallTime(timeZone: string): WallTime {
+  const format = new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'short' });
+  const known = new WeakMap<LogEvent, string>();
+  return (event) => {
+    const shown = known.get(event) ?? format.format(event.createdAt);
+    known.set(event, shown);
+    return shown;
+  };
 }
 
 export interface Context {
@@ -43,13 +59,17 @@ export const textOf = (event: LogEvent): string =>
     .join('\n');
 
 /** Inputs that crashed the process three times: reported, and kept out of every later request. */
-export function quarantined(slice: readonly LogEvent[]): ReadonlySet<Id> {
-  return new Set(slice.flatMap((event) => (event.payload.quarantined_event_ids as Id[] | undefined) ?? []));
+export const quarantined = (slice: readonly LogEvent[]): ReadonlySet<Id> => idsIn(slice, 'quarantined_event_ids');
+
+/** Few events name any, and a slice is long. */
+function idsIn(slice: readonly LogEvent[], key: string): ReadonlySet<Id> {
+  const ids = new Set<Id>();
+  for (const { payload } of slice) for (const id of (payload[key] as Id[] | undefined) ?? []) ids.add(id);
+  return ids;
 }
 
 /** Messages whose pictures the model server refused: their words stay, the pictures would be refused again. */
-const imagesRefused = (slice: readonly LogEvent[]): ReadonlySet<Id> =>
-  new Set(slice.flatMap((event) => (event.payload.refused_image_event_ids as Id[] | undefined) ?? []));
+const imagesRefused = (slice: readonly LogEvent[]): ReadonlySet<Id> => idsIn(slice, 'refused_image_event_ids');
 
 function segments(slice: readonly LogEvent[]): Segment[] {
   const list: Segment[] = [{ answer: [], after: [] }];
@@ -66,8 +86,8 @@ const text = (value: string): ModelMessageBlock => ({ type: 'text', text: value 
 const filled = (blocks: readonly ContentBlock[]): ContentBlock[] =>
   blocks.filter((block) => block.type !== 'text' || block.text.trim() !== '');
 
-function stampOf(event: LogEvent, wallClock: Intl.DateTimeFormat): string {
-  const parts = [wallClock.format(event.createdAt)];
+function stampOf(event: LogEvent, wallTime: WallTime): string {
+  const parts = [wallTime(event)];
   if (event.origin && event.origin.sender.channel !== 'web') parts.push(`via ${event.origin.sender.channel}`);
   if (event.origin && event.origin.role !== 'owner')
     parts.push(`from ${JSON.stringify(event.origin.sender.name ?? event.origin.sender.userId)}`);
@@ -116,7 +136,7 @@ function segmentMessages(
   names: ReadonlyMap<Id, string>,
   standIns: ReadonlyMap<Id, LogEvent>,
   skip: ReadonlySet<Id>,
-  limits: { textTokens: number; wallClock: Intl.DateTimeFormat; withoutImages: ReadonlySet<Id> },
+  limits: { textTokens: number; wallTime: WallTime; withoutImages: ReadonlySet<Id> },
 ): ModelMessage[] {
   const limit = limits.textTokens;
   const answer = segment.answer.flatMap(answerBlocks);
@@ -144,7 +164,7 @@ function segmentMessages(
       // Before the message it was found for: the last word is the person's.
       const known = recalled.get(event.id);
       if (known) said.push(text(known));
-      said.push(text(stampOf(event, limits.wallClock)));
+      said.push(text(stampOf(event, limits.wallTime)));
       if (content.length === 0)
         said.push(text(event.payload.redacted ? '(this message was removed)' : '(empty message)'));
       for (const block of content)
@@ -182,10 +202,12 @@ export function buildContext(input: ContextInput): Context {
       .filter(({ payload }) => payload.forgotten === true)
       .map((event) => [answeredBy(event) ?? event.id, event]),
   );
-  const { timeZone, budgetTokens } = input;
-  // One for all messages: making it takes longer than everything else here.
-  const wallClock = new Intl.DateTimeFormat('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'short' });
-  const limits = { textTokens: Math.floor(budgetTokens / 4), wallClock, withoutImages: imagesRefused(input.slice) };
+  const wallTime = input.wallTime ?? createWallTime(input.timeZone);
+  const limits = {
+    textTokens: Math.floor(input.budgetTokens / 4),
+    wallTime,
+    withoutImages: imagesRefused(input.slice),
+  };
   const parts = segments(input.slice).map((segment) => segmentMessages(segment, names, standIns, skip, limits));
   const summary: ModelMessage[] = input.compaction
     ? [

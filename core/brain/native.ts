@@ -8,17 +8,21 @@ import { namedFailure } from '../sqlite.ts';
 import { textResult } from '../tools/tool.ts';
 import type { Id, LogEvent } from '../types.ts';
 import { fence, type Turn } from './commit.ts';
+import { createWallTime } from './context.ts';
 import { createEndings, type Ended, unansweredMessages } from './endings.ts';
 import { type ExecuteDeps, executeCall, resultEvent } from './execute.ts';
 import { isTainted, replyTo } from './facts.ts';
+import { createRecall } from './recall.ts';
 import { type RequestDeps, type Requested, request } from './request.ts';
-import { createSlices } from './slices.ts';
+import { createSlices, type Slice } from './slices.ts';
 import { nextStep } from './step.ts';
 
 /** A turn that takes more steps than this is going in circles. */
 const MAX_STEPS = 200;
 
-export interface NativeDeps extends ExecuteDeps, Omit<RequestDeps, 'endings' | 'load' | 'purse'> {
+export interface NativeDeps
+  extends ExecuteDeps,
+    Omit<RequestDeps, 'endings' | 'load' | 'purse' | 'recall' | 'wallTime'> {
   agents: Agents;
   log: Log;
   /** Crashes on one message before it is set aside; 0 = never. */
@@ -36,23 +40,25 @@ export function createNative(deps: NativeDeps): Native {
   const purse = createPurse(deps.budget);
 
   const { load } = createSlices(deps);
+  const wallTime = createWallTime(deps.timeZone);
+  const recall = createRecall(deps);
 
   /** Reads what waits in the queue; the moment a message stops being "queued". */
-  const readInputs = (turn: Turn, queued: readonly LogEvent[]): void =>
+  const readInputs = (at: Slice & { run: Turn['run']; sessionId: Id }, queued: readonly LogEvent[]): void =>
     db.tx(() => {
-      const { id } = turn.session;
+      const { sessionId: id, run } = at;
       if (sessions.need(id).status !== 'running') {
-        events.append(id, [{ type: 'session.status_running' }], fence(turn));
+        events.append(id, [{ type: 'session.status_running' }], fence(at));
         sessions.setStatus(id, 'running', null, null);
       }
       const ids = queued.map((event) => event.id);
-      const read = events.process(id, ids, fence(turn));
-      if (!isTainted(turn.slice, turn.compaction) && read.some((event) => event.tainted))
-        taint(turn, 'A message holds words that are not the owner’s own.');
+      const read = events.process(id, ids, fence(at));
+      if (!isTainted(at.slice, at.compaction) && read.some((event) => event.tainted))
+        taint(id, run, 'A message holds words that are not the owner’s own.');
     });
 
-  const taint = (turn: Turn, why: string) =>
-    void events.append(turn.session.id, [{ type: 'session.tainted', payload: { why } }], fence(turn));
+  const taint = (sessionId: Id, run: Turn['run'], why: string) =>
+    void events.append(sessionId, [{ type: 'session.tainted', payload: { why } }], fence({ run }));
 
   const execute = async (turn: Turn, call: LogEvent, signal: AbortSignal): Promise<void> => {
     const to = replyTo(turn.slice);
@@ -61,7 +67,7 @@ export function createNative(deps: NativeDeps): Native {
     if ((await executeCall(deps, input)) === 'aborted') return;
     const clean = !isTainted(turn.slice, turn.compaction);
     if (clean && isTainted(load(turn.session.id).slice, null))
-      taint(turn, `${String(call.payload.name)} brought in text from outside.`);
+      taint(turn.session.id, turn.run, `${String(call.payload.name)} brought in text from outside.`);
   };
 
   const refuse = (turn: Turn, calls: readonly { call: LogEvent; reason: string }[]): void =>
@@ -83,13 +89,33 @@ export function createNative(deps: NativeDeps): Native {
         await execute(turn, step.calls[0]!, signal);
         return null;
       case 'request':
-        return request({ ...deps, endings, load, purse }, turn, signal);
+        return request({ ...deps, endings, load, purse, recall, wallTime }, turn, signal);
       case 'idle':
         deps.crash('run.before_idle');
         db.tx(() => endings.rest(turn, step.reason));
         deps.crash('run.after_idle');
         return { outcome: step.reason.type === 'requires_action' ? 'waiting' : 'idle' };
     }
+  };
+
+  const crashedTooOften = (trigger: LogEvent): boolean =>
+    deps.quarantineAfter > 0 && runs.crashesOn(trigger.id) >= deps.quarantineAfter;
+
+  /**
+   * The attempt is counted before any work is done. What waits is read in the same commit: both come before the model is
+   * asked, and each commit is a wait for the disk. `known`: read before the transaction, as `load` wants it.
+   */
+  const claim = (sessionId: Id, trigger: LogEvent | null, known: Slice, inputs: readonly LogEvent[]): Turn['run'] => {
+    // An interrupt is no input, and a message that is to be set aside is none any more.
+    const readable = inputs.length > 0 && inputs.every((event) => event.type !== 'user.interrupt');
+    const run = db.tx(() => {
+      const claimed = runs.claim(sessionId, 'native', trigger?.id ?? null);
+      if (readable) readInputs({ ...known, run: claimed, sessionId }, inputs);
+      return claimed;
+    });
+    deps.crash('run.claimed');
+    if (readable) deps.crash('run.inputs_read');
+    return run;
   };
 
   const turnOf = (run: Turn['run'], sessionId: Id): Turn => {
@@ -101,12 +127,11 @@ export function createNative(deps: NativeDeps): Native {
   const loop = async (
     run: Turn['run'],
     sessionId: Id,
-    trigger: LogEvent | null,
+    spoiled: LogEvent | null,
     signal: AbortSignal,
   ): Promise<Ended> => {
     const look = () => turnOf(run, sessionId);
-    if (trigger && deps.quarantineAfter > 0 && runs.crashesOn(trigger.id) >= deps.quarantineAfter)
-      endings.quarantine(look(), trigger);
+    if (spoiled) endings.quarantine(look(), spoiled);
     let partialText = '';
     for (let steps = 0; steps < MAX_STEPS; steps++) {
       if (signal.aborted && signal.reason === 'shutdown') return { outcome: 'shutdown' };
@@ -114,7 +139,7 @@ export function createNative(deps: NativeDeps): Native {
       const queued = events.queued(sessionId);
       if (queued.some((event) => event.type === 'user.interrupt')) return endings.interrupt(turn, queued, partialText);
       if (queued.length > 0) {
-        readInputs(turn, queued);
+        readInputs({ ...turn, sessionId }, queued);
         deps.crash('run.inputs_read');
         continue;
       }
@@ -132,17 +157,19 @@ export function createNative(deps: NativeDeps): Native {
       const session = sessions.get(sessionId);
       if (!session || session.status === 'terminated') return;
       const queued = events.queued(sessionId);
-      const { slice } = load(sessionId);
+      const known = load(sessionId);
+      const { slice } = known;
       if (queued.length === 0 && session.status === 'idle' && nextStep(slice).kind === 'idle') return;
       const spoken = [...slice, ...queued].filter((event) => event.type === 'user.message');
       // The oldest message without an answer: it stays the same over restarts, so that crashes on it add up.
       const trigger =
         unansweredMessages(slice)[0] ?? spoken.find((event) => event.position === null) ?? spoken.at(-1) ?? null;
-      const run = runs.claim(sessionId, 'native', trigger?.id ?? null);
-      deps.crash('run.claimed');
+      const spoiled = trigger && crashedTooOften(trigger) ? trigger : null;
+      if (!spoiled) recall.ahead(session, slice, queued);
+      const run = claim(sessionId, trigger, known, spoiled ? [] : queued);
       let outcome: RunOutcome = 'failed';
       try {
-        outcome = (await loop(run, sessionId, trigger, signal)).outcome;
+        outcome = (await loop(run, sessionId, spoiled, signal)).outcome;
       } catch (error) {
         const named = namedFailure(error, 'carry a session on');
         // A record that fails is tried again by the lane, and a newer run goes on in place of this one.
@@ -152,6 +179,7 @@ export function createNative(deps: NativeDeps): Native {
         deps.progress(replyTo(load(sessionId).slice), sessionId, { kind: 'ended' });
         deps.hooks.rested(session);
         deps.memory.rested(session);
+        recall.ended(sessionId);
         runs.end(run.id, outcome);
       }
     },

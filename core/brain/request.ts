@@ -7,12 +7,12 @@ import type { Address, Id, LogEvent, Progress } from '../types.ts';
 import { type AskDeps, ask, type NamedModel } from './ask.ts';
 import { type CommitDeps, commitAnswer, fence, type Turn } from './commit.ts';
 import { compactionPoint, plainDigest, summaryRequest } from './compaction.ts';
-import { buildContext } from './context.ts';
+import { buildContext, type WallTime } from './context.ts';
 import { type Ended, type Endings, holdsOf } from './endings.ts';
 import { isTainted, modelsFor, replyTo } from './facts.ts';
 import { systemPrompt } from './prompt.ts';
+import type { Recall } from './recall.ts';
 import type { Slice } from './slices.ts';
-import { unanswered } from './step.ts';
 
 const MAX_ANSWER_TOKENS = 16_000;
 /** Compact when the context fills this share of its budget. */
@@ -21,8 +21,10 @@ const COMPACT_AT = 0.8;
 export interface RequestDeps extends CommitDeps, Omit<AskDeps, 'show' | 'named'> {
   hooks: BrainHooks;
   memory: BrainMemory;
+  recall: Recall;
   endings: Endings;
   timeZone: string;
+  wallTime: WallTime;
   contextTokens: number;
   models(): readonly NamedModel[];
   namedModel(name: string): NamedModel;
@@ -41,9 +43,9 @@ export async function request(deps: RequestDeps, turn: Turn, signal: AbortSignal
   if (budget.kind === 'stop') return deps.endings.overBudget(turn, budget);
   const block = deps.memory.block(turn.session);
   const system = systemPrompt(turn.agent, turn.session, block.text);
-  const recalled = await recall(deps, turn);
+  const recalled = await deps.recall.about(turn);
   if (signal.aborted) return { partialText: '' };
-  const limits = { budgetTokens: deps.contextTokens, timeZone: deps.timeZone };
+  const limits = { budgetTokens: deps.contextTokens, timeZone: deps.timeZone, wallTime: deps.wallTime };
   let current = turn;
   const seen = (): readonly LogEvent[] => (recalled ? [...current.slice, recalled] : current.slice);
   let context = buildContext({ ...current, slice: seen(), ...limits });
@@ -88,29 +90,6 @@ const askDeps = (deps: RequestDeps, turn: Turn, to: readonly Address[]): AskDeps
   show: (text) => deps.progress(to, turn.session.id, { kind: 'text', text }),
   named: (tool) => deps.hooks.toolNamed(turn.session, tool),
 });
-
-/**
- * What memory knows about the messages that no answer has taken up yet; laid beside them in the log, so that every later
- * request reads the same. Looked for once per message. Not stored yet: it goes with the beginning of the request.
- */
-async function recall(deps: RequestDeps, turn: Turn): Promise<LogEvent | null> {
-  const before = turn.slice.filter((event) => event.type === 'memory.recalled');
-  const idsOf = (key: 'for' | 'ids') =>
-    new Set(before.flatMap((event) => (event.payload[key] as Id[] | undefined) ?? []));
-  const done = idsOf('for');
-  const fresh = unanswered(turn.slice).filter((event) => event.type === 'user.message' && !done.has(event.id));
-  if (fresh.length === 0) return null;
-  const found = await deps.memory.recall(turn.session, fresh, idsOf('ids'));
-  if (!found) return null;
-  const payload = {
-    for: fresh.map((event) => event.id),
-    ids: [...found.ids],
-    tokens: found.tokens,
-    content: [{ type: 'text', text: found.text }],
-  };
-  const at = fresh.at(-1)!;
-  return { ...at, id: deps.newId('sevt'), type: 'memory.recalled', payload, origin: null, tainted: false };
-}
 
 const draftOf = ({ id, type, payload }: LogEvent): NewEvent => ({ id, type, payload });
 

@@ -49,7 +49,7 @@ export function toWire(request: ModelRequest, options: { promptCaching: boolean 
       ...(marked && index === request.tools.length - 1 ? CACHE : {}),
     }));
   }
-  return wellFormed(body);
+  return isSound(body) ? body : wellFormed(body);
 }
 
 function toWireTool(tool: ToolDefinition): WireTool {
@@ -114,10 +114,21 @@ function isSaid(text: string): boolean {
   return text.trim() !== '';
 }
 
-/** Half a surrogate pair (a text cut in the middle of an emoji) is no JSON to the server: replaced by U+FFFD. */
+/**
+ * Half a surrogate pair (a text cut in the middle of an emoji) is no JSON to the server: replaced by U+FFFD. What is well
+ * formed, nearly everything, stays the object it is.
+ */
 function wellFormed<T>(value: T): T {
-  if (typeof value === 'string') return value.toWellFormed() as T;
-  if (Array.isArray(value)) return value.map(wellFormed) as T;
+  if (typeof value === 'string') return value.isWellFormed() ? value : (value.toWellFormed() as T);
   if (typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map(wellFormed) as T;
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key.toWellFormed(), wellFormed(item)])) as T;
+}
+
+function isSound(value: unknown): boolean {
+  if (typeof value === 'string') return value.isWellFormed();
+  if (typeof value !== 'object' || value === null) return true;
+  if (Array.isArray(value)) return value.every(isSound);
+  for (const key in value) if (!key.isWellFormed() || !isSound((value as Record<string, unknown>)[key])) return false;
+  return true;
 }

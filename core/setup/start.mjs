@@ -9,5 +9,5 @@ await runScript(async () => {
   ensureInstalled({ log });
   ensureSystemPackages(['bubblewrap', 'perl'], { log });
   ensureConsole({ log });
-  return reexec('core/cli.ts', ['start', ...process.argv.slice(2)]);
+  return reexec('core/cli.mjs', ['start', ...process.argv.slice(2)]);
 });

@@ -1,4 +1,5 @@
 // Consolidation: what was said becomes what is known. At write, when a session rests, at night, once a week; one thing at a time.
+import { setImmediate } from 'node:timers/promises';
 import type { Bus } from '../../core/bus.ts';
 import type { Clock } from '../../core/clock.ts';
 import type { Db } from '../../core/db.ts';
@@ -52,7 +53,9 @@ export interface ConsolidationDeps {
   /** Items that these words could be about, best first; without it the newest are shown to the model. */
   related?(words: string, scope: string, limit: number): Promise<readonly MemoryItem[]>;
   /** Puts the search index in order. */
-  optimize?(): Promise<void>;
+  optimize?(signal: AbortSignal): Promise<void>;
+  /** Lets everybody else go first, between pieces of work that nobody waits for. */
+  breathe?(): Promise<void>;
   backup?(): Promise<void>;
   /** Numbers for the weekly report, beside those of items. */
   sizes?(): JsonObject;
@@ -78,6 +81,7 @@ export function createConsolidation(deps: ConsolidationDeps): Consolidation {
   const { db, sessions, items, clock } = deps;
   const now = clock.now;
   const crash = deps.crash ?? (() => {});
+  const breathe = deps.breathe ?? (() => setImmediate());
   const wall = wallClock(deps.timeZone);
   const day = (at: Millis): string => wall(at).day;
   const jobs = createJobs(db, { now, newId: deps.newId });
@@ -121,13 +125,14 @@ export function createConsolidation(deps: ConsolidationDeps): Consolidation {
     crash,
     sizes,
     optimize: deps.optimize ?? (async () => {}),
+    breathe,
   });
   const keyOf = (kind: 'nightly' | 'weekly'): string => {
     const night = nightOf(now(), wall);
     return kind === 'nightly' ? night : weekOf(night);
   };
   const runs = createRuns({ sessions, jobs, ranges, idle, nights, keyOf, crash });
-  const rounds = createRounds({ ...deps, jobs, ranges, write, runs, wall });
+  const rounds = createRounds({ ...deps, jobs, ranges, write, runs, wall, breathe });
 
   return {
     rested(session) {

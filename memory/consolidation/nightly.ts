@@ -9,6 +9,7 @@ import { OWNER, scopeOf } from '../scope.ts';
 import type { Meta, Op } from '../types.ts';
 import { COMPARE_SYSTEM, comparePrompt, comparisons } from './compare.ts';
 import type { ConsolidationPoint } from './failpoints.ts';
+import { touchedBy } from './guard.ts';
 import type { Idle } from './idle.ts';
 import type { Job, Jobs } from './jobs.ts';
 import { type Asked, diffOf, emptyPlan, type Plan, type Settle } from './settle.ts';
@@ -42,7 +43,10 @@ export interface NightDeps {
   /** The session in which changes of a scope are told that belong to none; null: there is none (any more). */
   homeSession(scope: string): Id | null;
   day(at: number): string;
-  optimize(): Promise<void>;
+  /** Cut short by the signal, it is begun anew the next time. */
+  optimize(signal: AbortSignal): Promise<void>;
+  /** Between pieces of work that nobody waits for. */
+  breathe(): Promise<void>;
   backup?(): Promise<void>;
   sizes(): JsonObject;
   now(): Millis;
@@ -102,6 +106,13 @@ export function createNights(deps: NightDeps): Nights {
       return item?.retiredAt === null && item.validTo === null;
     }) && !deps.questions.wasRejected(asked.proposal);
 
+  /** Found before, with others at work between. */
+  const stillHolds = (op: Op): boolean =>
+    touchedBy(op).every((id) => {
+      const item = items.get(id);
+      return item?.retiredAt === null && item.validTo === null;
+    });
+
   const planOf = (scope: string, ops: readonly Op[], asks: readonly Asked[], kind: string): Plan => {
     const home = deps.homeSession(scope);
     if (!home) return emptyPlan(scope);
@@ -150,11 +161,13 @@ export function createNights(deps: NightDeps): Nights {
   const once = async (
     job: Job | null,
     name: string,
-    work: () => void | Promise<void>,
+    work: (signal: AbortSignal) => void | Promise<void>,
     point: ConsolidationPoint,
+    signal: AbortSignal,
   ): Promise<void> => {
     if (!job || job.progress[name] === true) return;
-    await work();
+    await work(signal);
+    if (signal.aborted) return;
     deps.crash(point);
     job.progress = { ...job.progress, [name]: true };
     db.tx(() => jobs.note(job.id, job.progress));
@@ -166,6 +179,8 @@ export function createNights(deps: NightDeps): Nights {
       const at = deps.now();
       const summaries = asked ? await missingSummaries(signal) : new Map<string, Op[]>();
       const asks = asked ? await compare(signal) : null;
+      const twice = new Map<string, Op[]>();
+      if (asked) for (const scope of tidy.scopes()) twice.set(scope, await tidy.duplicates(scope, deps.breathe));
       deps.crash('memory.answered');
       if (signal.aborted) return { parts: [], note: 'It was stopped, and goes on later.' };
       const parts = write(
@@ -176,15 +191,16 @@ export function createNights(deps: NightDeps): Nights {
             const fresh = (summaries.get(scope) ?? []).filter(
               (op) => op.kind === 'add' && !items.byAbout(scope, 'summary', op.draft.about!),
             );
-            const ops = [...fresh, ...tidy.expired(scope), ...tidy.duplicates(scope)];
+            const merges = (twice.get(scope) ?? []).filter(stillHolds);
+            const ops = [...fresh, ...tidy.expired(scope), ...merges];
             return planOf(scope, ops, scope === OWNER ? (asks ?? []) : [], 'nightly');
           }),
         () => {
           if (asks) deps.meta.set(COMPARED, String(at));
         },
       );
-      await once(job, 'optimized', deps.optimize, 'memory.optimized');
-      if (deps.backup) await once(job, 'backed_up', deps.backup, 'memory.backed_up');
+      await once(job, 'optimized', deps.optimize, 'memory.optimized', signal);
+      if (deps.backup) await once(job, 'backed_up', deps.backup, 'memory.backed_up', signal);
       return { parts, note: '' };
     },
 

@@ -38,6 +38,7 @@ export function createRounds(deps: {
   write: Write;
   runs: Runs;
   wall: ReturnType<typeof wallClock>;
+  breathe(): Promise<void>;
 }): Rounds {
   const { clock, jobs, log, ranges, runs, sessions, wall, write } = deps;
   const now = clock.now;
@@ -119,6 +120,9 @@ export function createRounds(deps: {
       const { key, due } = nightDueNow(kind);
       if (due.kind === 'at') next = Math.min(next, due.at);
       if (due.kind !== 'now') continue;
+      // A night that is made up for at a start waits for a pause in what is said.
+      await deps.breathe();
+      if (signal.aborted) break;
       try {
         const done = await runs.night(kind, key, signal);
         if (done) log.info({ kind, key, changes: done.parts.length }, 'memory was put in order');

@@ -5,8 +5,10 @@ import type { Id, Millis } from '../../core/types.ts';
 import type { ItemStore } from '../items.ts';
 import type { Authority, Draft, Op, Quote } from '../types.ts';
 
-/** Steps of one kind in one run; the rest waits for the next. */
-const MOST = 200;
+/** Steps of one kind in one run, which is one transaction; the rest waits for the next. */
+const MOST = 50;
+/** Rows looked at in one piece when all of them are. */
+const PIECE = 500;
 const COLD_AFTER: Millis = 30 * 86_400_000;
 const RANK: Record<Authority, number> = { outside: 0, agent: 1, owner: 2 };
 
@@ -15,8 +17,11 @@ export interface Tidy {
   scopes(): string[];
   /** What was to hold until now: cold from now on. */
   expired(scope: string): Op[];
-  /** The same words twice: one line with the sources of all. */
-  duplicates(scope: string): Op[];
+  /**
+   * The same words twice: one line with the sources of all. Looks through everything, with a breath after every few
+   * milliseconds: what it found must be looked at again before it is done.
+   */
+  duplicates(scope: string, breathe: () => Promise<void>): Promise<Op[]>;
   /** Summaries of sessions that nobody spoke in for a month. */
   oldSummaries(scope: string): Op[];
   /** What something else took the place of a month ago. */
@@ -33,13 +38,13 @@ export function createTidy(db: Db, deps: { items: ItemStore; now(): Millis }): T
   const over = db.prepare<[string, Millis], { id: string }>(
     `SELECT id FROM memory_items WHERE scope = ? AND expires_at <= ? AND ${LIVE} ORDER BY expires_at, row LIMIT ${MOST}`,
   );
-  const twice = db.prepare<[string], { tier: string; text_key: string }>(
-    `SELECT tier, text_key FROM memory_items
-     WHERE scope = ? AND tier IN ('identity', 'state', 'reference') AND about IS NULL AND ${LIVE}
-     GROUP BY tier, text_key HAVING count(*) > 1 ORDER BY min(row) LIMIT ${MOST}`,
+  const texts = db.prepare<[string, string, number], { text_key: string; n: number }>(
+    `SELECT text_key, count(*) AS n FROM (SELECT text_key FROM memory_items WHERE scope = ? AND text_key > ? ORDER BY text_key LIMIT ?)
+     GROUP BY text_key ORDER BY text_key`,
   );
-  const alike = db.prepare<[string, string, string], { id: string }>(
-    `SELECT id FROM memory_items WHERE scope = ? AND tier = ? AND text_key = ? AND about IS NULL AND ${LIVE} ORDER BY row`,
+  const alike = db.prepare<[string, string], { id: string; tier: string; subject: string | null; slot: string | null }>(
+    `SELECT id, tier, subject, slot FROM memory_items
+     WHERE scope = ? AND text_key = ? AND tier IN ('identity', 'state', 'reference') AND about IS NULL AND ${LIVE} ORDER BY row`,
   );
   const silent = db.prepare<[string, Millis, Millis], { id: string }>(
     `SELECT i.id FROM memory_items i LEFT JOIN sessions s ON s.id = i.about
@@ -57,13 +62,15 @@ export function createTidy(db: Db, deps: { items: ItemStore; now(): Millis }): T
        AND (expires_at IS NULL OR expires_at > ?) ORDER BY row DESC LIMIT ?`,
   );
 
-  /** Where the slots differ, the same words say different things. */
-  const mergeOf = (all: readonly MemoryItem[]): Op | null => {
-    const slotted = all.find(({ slot }) => slot !== null) ?? null;
-    const same = all.filter(
-      ({ subject, slot }) => slot === null || (slot === slotted!.slot && subject === slotted!.subject),
+  /** Of one tier and text. Where the slots differ, the same words say different things. */
+  const mergeOf = (rows: readonly { id: Id; subject: string | null; slot: string | null }[]): Op | null => {
+    const named = rows.find(({ slot }) => slot !== null) ?? null;
+    const ids = rows.filter(
+      ({ subject, slot }) => slot === null || (slot === named!.slot && subject === named!.subject),
     );
-    if (same.length < 2) return null;
+    if (ids.length < 2) return null;
+    const same = ids.map(({ id }) => items.need(id));
+    const slotted = same.find(({ slot }) => slot !== null) ?? null;
     const best = same.toSorted(
       (a, b) => RANK[b.authority] - RANK[a.authority] || Number(b.slot !== null) - Number(a.slot !== null),
     )[0]!;
@@ -88,17 +95,33 @@ export function createTidy(db: Db, deps: { items: ItemStore; now(): Millis }): T
     return { kind: 'supersede', ids: same.map(({ id }) => id), draft, why: 'known twice' };
   };
 
+  const mergesOf = (scope: string, key: string): Op[] => {
+    const rows = alike.all(scope, key);
+    const tiers = [...new Set(rows.map(({ tier }) => tier))];
+    return tiers.flatMap((tier) => mergeOf(rows.filter((row) => row.tier === tier)) ?? []);
+  };
+
   const archive = (rows: readonly { id: Id }[], why: string): Op[] =>
     rows.map(({ id }) => ({ kind: 'archive', id, why }));
 
   return {
     scopes: () => scopes.all().map((row) => row.scope),
     expired: (scope) => archive(over.all(scope, deps.now()), 'expired'),
-    duplicates: (scope) =>
-      twice
-        .all(scope)
-        .map((row) => mergeOf(alike.all(scope, row.tier, row.text_key).map(({ id }) => items.need(id))))
-        .filter((op) => op !== null),
+    async duplicates(scope, breathe) {
+      const found: Op[] = [];
+      for (let after = '', piece = PIECE; found.length < MOST; await breathe()) {
+        const keys = texts.all(scope, after, piece);
+        const rows = keys.reduce((sum, { n }) => sum + n, 0);
+        // The last text of a full piece may go on in the next one.
+        const whole = rows < piece ? keys : keys.slice(0, -1);
+        for (const { text_key, n } of whole) if (n > 1) found.push(...mergesOf(scope, text_key));
+        if (rows < piece) break;
+        // One text fills the whole piece.
+        piece = whole.length === 0 ? piece * 2 : PIECE;
+        after = whole.at(-1)?.text_key ?? after;
+      }
+      return found.slice(0, MOST);
+    },
     oldSummaries: (scope) => {
       const before = deps.now() - COLD_AFTER;
       return archive(silent.all(scope, before, before), 'nobody spoke there for a month');

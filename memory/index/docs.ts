@@ -18,8 +18,8 @@ const VERSION = 1;
 const PAUSE_MS = 4 * 3_600_000;
 const LONGEST_EPISODE = 200;
 const BATCH = 500;
-/** Written at a time when the index is merged: some milliseconds. */
-const MERGED_PAGES = 64;
+/** Written at a time when the index is merged: a few milliseconds. */
+const MERGED_PAGES = 16;
 
 export const META = {
   /** events.row up to which the log is indexed. */
@@ -42,15 +42,20 @@ export interface Docs extends ItemIndex {
    * whether there is more. Also finishes what a crash left: an erasure, an index of an older version.
    */
   catchUp(limit?: number): boolean;
-  /** Something that was said before this event is not in the index yet. */
-  lacks(before: Id): boolean;
+  /**
+   * Something that was said before this event is not in the index yet. What this session said after `seen`, a position, does
+   * not count: whoever asks has it before his eyes.
+   */
+  lacks(before: Id, session: Id, seen: number): boolean;
+  /** Merges a little of what was written since; returns whether there is more. Searches are quick while this is done now and then. */
+  tidy(): boolean;
   /** In the transaction of a redaction. Its bytes are gone right after the commit. */
   removeEvents(ids: readonly Id[]): void;
   forgetSession(sessionId: Id): void;
   /** From nothing, out of events and items. */
   rebuild(): void;
-  /** Merges the index into one piece, in steps with room for everybody else between. */
-  optimize(): Promise<void>;
+  /** Merges the index into one piece, in small steps; `breathe` between them lets everybody else go first. Ends early when told to. */
+  optimize(breathe?: () => Promise<void>, signal?: AbortSignal): Promise<void>;
   size(): IndexSize;
 }
 
@@ -94,8 +99,9 @@ export function createDocs(db: Db, deps: { meta: Meta; blobs: Pick<Blobs, 'get'>
      WHERE row > ? AND type IN (${SPEAKING.map((type) => `'${type}'`).join(', ')}) ORDER BY row LIMIT ?`,
   );
   const newest = db.prepare<[], { row: number | null }>('SELECT max(row) AS row FROM events');
-  const unread = db.prepare<[number, number], object>(
-    `SELECT 1 FROM events WHERE row > ? AND row < ? AND type IN (${SPEAKING.map((type) => `'${type}'`).join(', ')}) LIMIT 1`,
+  const unread = db.prepare<[number, number, string, number], object>(
+    `SELECT 1 FROM events WHERE row > ? AND row < ? AND type IN (${SPEAKING.map((type) => `'${type}'`).join(', ')})
+     AND NOT (session_id = ? AND coalesce(position, ${Number.MAX_SAFE_INTEGER}) > ?) LIMIT 1`,
   );
   const session = db.prepare<[string], { trust: Trust; metadata: string; deleted_at: number | null }>(
     'SELECT trust, metadata, deleted_at FROM sessions WHERE id = ?',
@@ -130,7 +136,9 @@ export function createDocs(db: Db, deps: { meta: Meta; blobs: Pick<Blobs, 'get'>
   const docsOf = db.prepare<[string], { doc: number }>('SELECT doc FROM memory_docs WHERE session_id = ?');
   const emptyDocs = db.prepare('DELETE FROM memory_docs');
   const emptyWords = db.prepare("INSERT INTO memory_fts (memory_fts) VALUES ('delete-all')");
-  const mergeSome = db.prepare<[number]>("INSERT INTO memory_fts (memory_fts, rank) VALUES ('merge', ?)");
+  const mergePages = db.prepare<[number]>("INSERT INTO memory_fts (memory_fts, rank) VALUES ('merge', ?)");
+  const merges = db.prepare<[], { v: number }>("SELECT v FROM memory_fts_config WHERE k = 'automerge'");
+  const mergeBySelf = db.prepare("INSERT INTO memory_fts (memory_fts, rank) VALUES ('automerge', 0)");
   const written = db.prepare<[], { n: number }>('SELECT total_changes() AS n');
   const merge = db.prepare("INSERT INTO memory_fts (memory_fts) VALUES ('optimize')");
   const itemRows = db.prepare<[number], ItemRow>(
@@ -267,6 +275,13 @@ export function createDocs(db: Db, deps: { meta: Meta; blobs: Pick<Blobs, 'get'>
       return rows.length;
     });
 
+  const mergeSome = (pages: number): boolean =>
+    db.tx(() => {
+      const before = written.get()!.n;
+      mergePages.run(pages);
+      return written.get()!.n - before >= 2;
+    });
+
   const empty = () =>
     db.tx(() => {
       emptyDocs.run();
@@ -276,6 +291,9 @@ export function createDocs(db: Db, deps: { meta: Meta; blobs: Pick<Blobs, 'get'>
       meta.set(META.version, String(VERSION));
       for (let rows = itemRows.all(0); rows.length > 0; rows = itemRows.all(rows.at(-1)!.row)) rows.forEach(putItem);
     });
+
+  // Left to itself FTS5 merges within the transaction of a write, now and then for a tenth of a second: here `tidy` does it.
+  if (merges.get()?.v !== 0) db.tx(() => mergeBySelf.run());
 
   const docs: Docs = {
     catchUp(limit = Number.MAX_SAFE_INTEGER) {
@@ -290,11 +308,12 @@ export function createDocs(db: Db, deps: { meta: Meta; blobs: Pick<Blobs, 'get'>
       }
       return true;
     },
-    lacks(before) {
+    lacks(before, session, seen) {
       const row = rowOf.get(before)?.row ?? 0;
       const upTo = Number(meta.get(META.upTo) ?? 0);
-      return upTo < row - 1 && unread.get(upTo, row) !== undefined;
+      return upTo < row - 1 && unread.get(upTo, row, session, seen) !== undefined;
     },
+    tidy: () => mergeSome(MERGED_PAGES),
     put: (row, item: MemoryItem) =>
       putItem({
         row,
@@ -323,13 +342,12 @@ export function createDocs(db: Db, deps: { meta: Meta; blobs: Pick<Blobs, 'get'>
       docs.catchUp();
       merge.run();
     },
-    async optimize() {
+    async optimize(breathe = setImmediate, signal) {
       // As FTS5 has it: a negative number begins to merge everything, positive ones go on until nothing is written any more.
-      for (let pages = -MERGED_PAGES; ; pages = MERGED_PAGES) {
-        const before = written.get()!.n;
-        db.tx(() => mergeSome.run(pages));
-        if (written.get()!.n - before < 2) return;
-        await setImmediate();
+      let more = mergeSome(-MERGED_PAGES);
+      while (more && !signal?.aborted) {
+        await breathe();
+        more = mergeSome(MERGED_PAGES);
       }
     },
     size,

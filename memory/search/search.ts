@@ -28,12 +28,18 @@ export interface Vectors {
   search(query: string, limit: number, scope: string): Promise<{ doc: number; score: number }[] | { failed: string }>;
 }
 
+/** Of what was said before this event and no later; and of its session nothing said after a position, which stands in the context. */
+export interface Until {
+  event: Id;
+  session: Id;
+  seen: number;
+}
+
 export interface Search {
   /**
-   * `scope`: memory/scope.ts. Without a budget it takes what it needs, at most two seconds. `until`: of what was said before this
-   * event and no later, for whoever is waited for.
+   * `scope`: memory/scope.ts. Without a budget it takes what it needs, at most two seconds. `until`: for whoever is waited for.
    */
-  search(query: MemorySearch, scope: string, budget?: Partial<Budget> & { until?: Id }): Promise<MemoryFound>;
+  search(query: MemorySearch, scope: string, budget?: Partial<Budget> & { until?: Until }): Promise<MemoryFound>;
   stop(): Promise<void>;
 }
 
@@ -69,14 +75,18 @@ export function createSearch(deps: {
       try {
         const query = search.query.slice(0, LONGEST_QUERY).toWellFormed();
         const near = deps.vectors?.search(query, VECTORS_LIMIT, scope);
-        // A turn waits for a provider only a little.
-        const vectors =
-          near && until ? await Promise.race([near, after(IMPATIENCE_MS, [], { ref: false })]) : await near;
+        // A turn waits for a provider only a little. Without one the question is put at once.
+        const late = () => after(IMPATIENCE_MS, [], { ref: false });
+        const vectors = near && (await (until ? Promise.race([near, late()]) : near));
         const lists = Array.isArray(vectors) ? [vectors] : [];
         if (vectors && !Array.isArray(vectors)) degraded = vectors.failed;
         // Last: nothing that was said until now is missing. A log far ahead (an import, an upgrade) is taken in pieces, so
         // that everybody else in the process gets a turn; who has no time for that searches what is there.
-        while ((!until || docs.lacks(until)) && docs.catchUp(PIECE) && clock.elapsed() - began < budget.ms)
+        while (
+          (!until || docs.lacks(until.event, until.session, until.seen)) &&
+          docs.catchUp(PIECE) &&
+          clock.elapsed() - began < budget.ms
+        )
           await setImmediate();
         const answered = await answer({ search: { ...search, query }, scope, budget, now: clock.now(), lists });
         if (answered) found = answered;

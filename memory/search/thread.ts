@@ -1,4 +1,6 @@
 // The search worker as the main thread sees it: started when first needed, again when it died, asked one question after the other.
+import { getCompileCacheDir } from 'node:module';
+import { dirname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Log } from '../../core/log.ts';
 import type { Answer, Question } from './question.ts';
@@ -17,7 +19,15 @@ export interface ToWorker {
 export interface WorkerStart {
   file: string;
   timeZone: string;
+  /** Where compiled code is kept; none in a process that keeps none. */
+  compileCache?: string | undefined;
 }
+
+/** The folder that was asked for: the one in use is below it, named by version and architecture. */
+const cacheFolder = (): string | undefined => {
+  const used = getCompileCacheDir();
+  return used && dirname(used);
+};
 
 interface Waiting {
   id: number;
@@ -49,7 +59,11 @@ export function createWorker(
   };
 
   const start = (): Worker => {
-    const made = (deps.startThread ?? startThread)({ file: deps.file, timeZone: deps.timeZone });
+    const made = (deps.startThread ?? startThread)({
+      file: deps.file,
+      timeZone: deps.timeZone,
+      compileCache: cacheFolder(),
+    });
     // An idle worker keeps no process alive.
     made.unref();
     made.on('message', (message: FromWorker) => {

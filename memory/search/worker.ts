@@ -1,23 +1,10 @@
-// The search worker: answers questions over a read-only connection of its own. Between two questions no transaction is open.
+// The search worker's entry. A thread does not share the compile cache of the process: without one it strips types and compiles anew.
+import { enableCompileCache, getCompileCacheDir } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
-import { openSqlite } from '../../core/sqlite.ts';
-import { createCalendar } from '../text/dates.ts';
-import { ask } from './ask.ts';
-import { createAsker } from './question.ts';
-import { cached, createReader } from './reader.ts';
-import type { FromWorker, ToWorker, WorkerStart } from './thread.ts';
+import type { ToWorker, WorkerStart } from './thread.ts';
 
-const { file, timeZone } = workerData as WorkerStart;
-const db = openSqlite(file, { readonly: true });
-const asker = createAsker(createReader(cached(db)), createCalendar(timeZone));
-const port = parentPort!;
-
-port.on('message', ({ id, question }: ToWorker) => {
-  let reply: FromWorker;
-  try {
-    reply = { id, answer: ask(asker, question) };
-  } catch (error) {
-    reply = { id, failed: error instanceof Error ? error.message : String(error) };
-  }
-  port.postMessage(reply);
-});
+const { compileCache } = workerData as WorkerStart;
+if (compileCache && getCompileCacheDir() === undefined) enableCompileCache(compileCache);
+const answering = import('./answering.ts');
+// Listening before anything is waited for: a message that nobody listens to is lost.
+parentPort!.on('message', async (message: ToWorker) => parentPort!.postMessage((await answering).answer(message)));

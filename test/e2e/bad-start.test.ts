@@ -416,9 +416,9 @@ describe('a life that keeps dying', () => {
     const status = await call<{ safe_mode: { why: string } | null }>(steward, '/api/status');
     expect(status.safe_mode?.why).toContain('5 times');
     expect(steward.output()).toContain('safe mode');
-    // What is said is kept and not worked on.
+    // What is said is kept and not worked on; the first message was read with the claim of a run, and is still unanswered.
     await say(steward, id, 'and this?');
-    expect((await eventsOf(steward, id)).filter((event) => event.processed_at === null).length).toBe(2);
+    expect((await eventsOf(steward, id)).filter((event) => event.processed_at === null).length).toBe(1);
     // Another start does not lift it.
     await steward.kill('SIGTERM');
     const again = await start(options(''));

@@ -14,7 +14,7 @@ export interface StewardOptions {
   home?: string;
   /** Settings and anything else the process is to see. Nothing of the test's own environment reaches it. */
   env?: Record<string, string>;
-  /** What Node runs, from the root of the project; `core/cli.ts run` when left out. */
+  /** What Node runs, from the root of the project; `core/cli.mjs run` when left out. */
   args?: readonly string[];
   /** For the ready line. */
   timeoutMs?: number;
@@ -51,7 +51,7 @@ interface Started {
 
 function launch(home: string, options: StewardOptions): Started {
   let output = '';
-  const child = spawn(process.execPath, options.args ?? ['core/cli.ts', 'run'], {
+  const child = spawn(process.execPath, options.args ?? ['core/cli.mjs', 'run'], {
     cwd: ROOT,
     env: { PATH: process.env.PATH, HOME: home, TZ: 'UTC', STEWARD_HOME: home, STEWARD_PORT: '0', ...options.env },
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -77,7 +77,7 @@ export function openRig(options: RigOptions = {}): Rig {
     log: { debug() {}, info() {}, warn: note, error: note },
     timeZone: 'UTC',
     homeSession: (scope) => (scope === 'owner' ? memory.sessionId : (record.sessions.get(scope)?.id ?? null)),
-    optimize: docs.optimize,
+    optimize: () => docs.optimize(),
     consult: async (request) => {
       asked.push(request);
       const answer = (await options.model?.(request, asked.length)) ?? '{"op":"NOOP"}';
