@@ -131,7 +131,7 @@ function readField(field: Field, text: string): number[] | string {
     const to = star ? top : last === undefined ? from : numberOf(field, last);
     if (from === null || to === null) {
       const wrong = from === null ? first : last;
-      return `"${wrong}" is not a ${name}: it goes from ${lowest} to ${highest}${field.words ? ` or by name (${field.words[0]}, ${field.words[1]}, …)` : ''}.`;
+      return `"${wrong}" does not fit the ${name}: it goes from ${lowest} to ${highest}${field.words ? ` or by name (${field.words[0]}, ${field.words[1]}, …)` : ''}.`;
     }
     if (by !== undefined && !star && last === undefined) {
       return `"${item}" in the ${name} has a step without a range: write ${first}-${top}/${by}.`;

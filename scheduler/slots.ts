@@ -3,11 +3,10 @@ import type { Rule, Slot } from '../core/schedules.ts';
 import type { Millis } from '../core/types.ts';
 import { type Almanac, createAlmanac } from './almanac.ts';
 import type { CronTimes } from './cron.ts';
+import { FARTHEST } from './wall.ts';
 
 const MINUTE: Millis = 60_000;
 const DAY: Millis = 86_400_000;
-/** Wall time and its instant are never further apart, not even where a zone crosses the date line (Apia 2011: a day). */
-const FARTHEST: Millis = 40 * 3_600_000;
 
 /**
  * The slots of a rule with `from <= at < to`, at most `limit`, ascending, no instant and no key twice.
