@@ -21,72 +21,83 @@ export interface Facts {
 }
 
 const MINUTE: Millis = 60_000;
-const NUMBERS: Record<string, number> = {
-  a: 1,
-  an: 1,
-  one: 1,
-  two: 2,
-  three: 3,
-  four: 4,
-  five: 5,
-  six: 6,
-  seven: 7,
-  eight: 8,
-  nine: 9,
-  ten: 10,
-  eleven: 11,
-  twelve: 12,
-  fifteen: 15,
-  twenty: 20,
-  thirty: 30,
-  forty: 40,
-  fifty: 50,
-  sixty: 60,
-  ninety: 90,
-};
-const UNITS: Record<string, 'minute' | 'hour' | 'day' | 'week' | 'month' | 'year'> = {
-  m: 'minute',
-  min: 'minute',
-  mins: 'minute',
-  minute: 'minute',
-  minutes: 'minute',
-  h: 'hour',
-  hr: 'hour',
-  hrs: 'hour',
-  hour: 'hour',
-  hours: 'hour',
-  d: 'day',
-  day: 'day',
-  days: 'day',
-  w: 'week',
-  week: 'week',
-  weeks: 'week',
-  month: 'month',
-  months: 'month',
-  year: 'year',
-  years: 'year',
-};
+const NUMBERS = new Map(
+  Object.entries({
+    a: 1,
+    an: 1,
+    one: 1,
+    two: 2,
+    three: 3,
+    four: 4,
+    five: 5,
+    six: 6,
+    seven: 7,
+    eight: 8,
+    nine: 9,
+    ten: 10,
+    eleven: 11,
+    twelve: 12,
+    fifteen: 15,
+    twenty: 20,
+    thirty: 30,
+    forty: 40,
+    fifty: 50,
+    sixty: 60,
+    ninety: 90,
+  }),
+);
+type Unit = 'minute' | 'hour' | 'day' | 'week' | 'month' | 'year';
+const UNITS = new Map<string, Unit>(
+  Object.entries({
+    m: 'minute',
+    min: 'minute',
+    mins: 'minute',
+    minute: 'minute',
+    minutes: 'minute',
+    h: 'hour',
+    hr: 'hour',
+    hrs: 'hour',
+    hour: 'hour',
+    hours: 'hour',
+    d: 'day',
+    day: 'day',
+    days: 'day',
+    w: 'week',
+    week: 'week',
+    weeks: 'week',
+    month: 'month',
+    months: 'month',
+    year: 'year',
+    years: 'year',
+  }),
+);
 const WEEKDAYS = ['sunday', 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday'];
 const MONTHS = 'january february march april may june july august september october november december'.split(' ');
 /** What a part of the day means when no time is said. */
-const PARTS: Record<string, number> = {
-  morning: 8 * 60,
-  noon: 12 * 60,
-  midday: 12 * 60,
-  afternoon: 14 * 60,
-  evening: 18 * 60,
-  night: 21 * 60,
-  midnight: 0,
-};
-const GROUPS: Record<string, number[]> = {
-  weekday: [1, 2, 3, 4, 5],
-  weekdays: [1, 2, 3, 4, 5],
-  workday: [1, 2, 3, 4, 5],
-  workdays: [1, 2, 3, 4, 5],
-  weekend: [0, 6],
-  weekends: [0, 6],
-};
-const ADVERBS: Record<string, Facts['every']> = { daily: 'day', weekly: 'week', monthly: 'month', yearly: 'year' };
+const PARTS = new Map(
+  Object.entries({
+    morning: 8 * 60,
+    noon: 12 * 60,
+    midday: 12 * 60,
+    afternoon: 14 * 60,
+    evening: 18 * 60,
+    night: 21 * 60,
+    midnight: 0,
+  }),
+);
+const GROUPS = new Map(
+  Object.entries({
+    weekday: [1, 2, 3, 4, 5],
+    weekdays: [1, 2, 3, 4, 5],
+    workday: [1, 2, 3, 4, 5],
+    workdays: [1, 2, 3, 4, 5],
+    weekend: [0, 6],
+    weekends: [0, 6],
+  }),
+);
+const ADVERBS = new Map<string, Facts['every']>(
+  Object.entries({ daily: 'day', weekly: 'week', monthly: 'month', yearly: 'year' }),
+);
 const SECONDS = new Set(['s', 'sec', 'secs', 'seconds']);
 const FILLERS = new Set(['on', 'at', 'the', 'this', 'of', 'and', 'in', 'o', 'clock', 'please', 'remind', 'me']);
 
@@ -119,9 +130,9 @@ export function readFacts(text: string): Facts | string {
       at += 1;
       facts.every = 'span';
       facts.span = { days: 0, ms: 60 * MINUTE };
-    } else if (word in ADVERBS) {
+    } else if (ADVERBS.has(word)) {
       at += 1;
-      facts.every = ADVERBS[word]!;
+      facts.every = ADVERBS.get(word)!;
     } else if (word === 'in' && isSpan(1)) {
       at += 1;
       if (facts.span) return 'It names two times from now.';
@@ -139,13 +150,13 @@ export function readFacts(text: string): Facts | string {
       part = 'night';
     } else if (eat('tomorrow')) {
       facts.days.push({ kind: 'relative', days: 1 });
-    } else if (word in PARTS) {
+    } else if (PARTS.has(word)) {
       at += 1;
       if (part) return 'It names two parts of the day.';
       part = word;
-    } else if (word in GROUPS) {
+    } else if (GROUPS.has(word)) {
       at += 1;
-      addWeekdays(GROUPS[word]!);
+      addWeekdays(GROUPS.get(word)!);
       // "weekdays at 7" says every week without the word.
       if (word.endsWith('s')) facts.every ??= 'week';
     } else if (weekdayOf(word) !== null) {
@@ -169,7 +180,7 @@ export function readFacts(text: string): Facts | string {
     }
     if (at === begin) return `The word "${word.slice(0, 30)}" is out of place.`;
   }
-  if (facts.times.length === 0 && part) facts.times.push(PARTS[part]!);
+  if (facts.times.length === 0 && part) facts.times.push(PARTS.get(part)!);
   else if (part) facts.times = facts.times.map((minute) => inPart(minute, part!));
   if (facts.every === null && facts.span === null && facts.days.length === 0 && facts.times.length === 0) {
     return 'It names no time.';
@@ -179,7 +190,7 @@ export function readFacts(text: string): Facts | string {
   /** After "every": a number of units, or nothing (days and times follow). */
   function readEvery(): string | null {
     if (eat('other') || eat('second')) words.splice(at, 0, '2');
-    const unit = UNITS[peek()];
+    const unit = UNITS.get(peek());
     if (unit && unit !== 'minute' && unit !== 'hour') {
       at += 1;
       facts.every = unit;
@@ -194,17 +205,17 @@ export function readFacts(text: string): Facts | string {
   }
 
   function isSpan(ahead: number): boolean {
-    if (peek(ahead) in UNITS || peek(ahead) === 'half') return true;
+    if (UNITS.has(peek(ahead)) || peek(ahead) === 'half') return true;
     return (
       (numberOf(peek(ahead)) !== null || /^\d+(\.\d+)?$/.test(peek(ahead))) &&
-      (peek(ahead + 1) in UNITS || peek(ahead + 1) === 'half' || peek(ahead + 1) === 'and')
+      (UNITS.has(peek(ahead + 1)) || peek(ahead + 1) === 'half' || peek(ahead + 1) === 'and')
     );
   }
 
   /** `20 minutes`, `an hour and a half`, `half an hour`, `1 h 30 m`, `2 days`. */
   function readSpan(): { days: number; ms: Millis } | string {
     const span = { days: 0, ms: 0 };
-    let unit: (typeof UNITS)[string] | undefined;
+    let unit: Unit | undefined;
     const add = (count: number) => {
       if (unit === 'minute') span.ms += count * MINUTE;
       else if (unit === 'hour') span.ms += count * 60 * MINUTE;
@@ -223,7 +234,7 @@ export function readFacts(text: string): Facts | string {
       if (eat('half')) {
         count = 0.5;
         if (peek() === 'a' || peek() === 'an') at += 1;
-      } else if (peek() in UNITS && unit === undefined) {
+      } else if (UNITS.has(peek()) && unit === undefined) {
         count = 1;
       } else {
         count = /^\d{1,6}(\.\d{1,3})?$/.test(peek()) ? Number(peek()) : numberOf(peek());
@@ -233,7 +244,7 @@ export function readFacts(text: string): Facts | string {
           else if (eat('and', 'a', 'half')) count += 0.5;
         }
       }
-      const named = UNITS[peek()];
+      const named = UNITS.get(peek());
       if (count === null || !named) {
         at = mark;
         break;
@@ -383,7 +394,7 @@ function split(text: string): string[] {
 }
 
 function numberOf(word: string): number | null {
-  return Object.hasOwn(NUMBERS, word) ? NUMBERS[word]! : null;
+  return NUMBERS.get(word) ?? null;
 }
 
 function weekdayOf(word: string): number | null {
