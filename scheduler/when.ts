@@ -5,7 +5,7 @@ import type { Millis } from '../core/types.ts';
 import { type Almanac, createAlmanac } from './almanac.ts';
 import { checkRule } from './rules.ts';
 import { instantOf, wallOf } from './wall.ts';
-import { type Day, type Facts, readFacts } from './when-facts.ts';
+import { type Day, type Facts, readFacts } from './when/facts.ts';
 import { isZone } from './zones.ts';
 
 const MINUTE: Millis = 60_000;
