@@ -19,7 +19,8 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-export function oracleClock(timeZone: string, from: number, to: number): OracleClock {
+/** Looks every `step`: two changes within one are missed. */
+export function oracleClock(timeZone: string, from: number, to: number, step = 8 * HOUR): OracleClock {
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone,
     hourCycle: 'h23',
@@ -44,7 +45,7 @@ export function oracleClock(timeZone: string, from: number, to: number): OracleC
   let offset = read(from) - from;
   steps.push({ from, offset });
   for (let t = from; t < to; ) {
-    const next = t + 8 * HOUR;
+    const next = t + step;
     if (read(next) - next !== offset) {
       let change = t;
       while (read(change) - change === offset)
