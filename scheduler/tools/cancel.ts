@@ -6,7 +6,7 @@ import { defineTool, type Tool, textResult } from '../../core/tools/tool.ts';
 import type { ScheduleToolsDeps } from './create.ts';
 import { authorOf, expected, mayTouch } from './who.ts';
 
-export function createScheduleCancel({ schedules }: Pick<ScheduleToolsDeps, 'schedules'>): Tool {
+export function createScheduleCancel({ schedules: room }: Pick<ScheduleToolsDeps, 'schedules'>): Tool {
   return defineTool({
     name: 'schedule_cancel',
     description: 'End a schedule for good. schedule_list has the ids.',
@@ -15,6 +15,7 @@ export function createScheduleCancel({ schedules }: Pick<ScheduleToolsDeps, 'sch
     action: () => ({ type: 'schedule', what: 'cancel' }),
     title: ({ id }) => `End the schedule ${id}`,
     async run({ id }, context) {
+      const schedules = room();
       try {
         const { id: known, name } = findSchedule(schedules, id, mayTouch(authorOf(context)));
         schedules.archive(known);

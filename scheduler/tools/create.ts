@@ -11,7 +11,8 @@ import { ruleOf, WAYS } from './rule.ts';
 import { authorOf, expected } from './who.ts';
 
 export interface ScheduleToolsDeps {
-  schedules: SchedulesApi;
+  /** Asked for by each call: tools are made before the room is. */
+  schedules(): SchedulesApi;
   timeZone(): string;
   now(): Millis;
 }
@@ -97,7 +98,7 @@ function madeBy(schedules: SchedulesApi, callId: Id): Schedule | null {
   return null;
 }
 
-export function createScheduleCreate({ schedules, timeZone, now }: ScheduleToolsDeps): Tool {
+export function createScheduleCreate({ schedules: room, timeZone, now }: ScheduleToolsDeps): Tool {
   return defineTool({
     name: 'schedule_create',
     description:
@@ -110,6 +111,7 @@ export function createScheduleCreate({ schedules, timeZone, now }: ScheduleTools
     }),
     title: titleOf,
     async run(fields, context) {
+      const schedules = room();
       const known = madeBy(schedules, context.callId);
       if (known) return textResult(madeText(known, schedules));
       const author = authorOf(context);

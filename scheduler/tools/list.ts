@@ -9,7 +9,7 @@ import { authorOf, expected, mayTouch } from './who.ts';
 
 const MOST = 50;
 
-export function createScheduleList({ schedules }: Pick<ScheduleToolsDeps, 'schedules'>): Tool {
+export function createScheduleList({ schedules: room }: Pick<ScheduleToolsDeps, 'schedules'>): Tool {
   return defineTool({
     name: 'schedule_list',
     description: 'What is scheduled, with ids and next runs; with an id or name, all about one: its last runs too.',
@@ -18,6 +18,7 @@ export function createScheduleList({ schedules }: Pick<ScheduleToolsDeps, 'sched
     action: () => ({ type: 'schedule', what: 'list' }),
     title: () => 'Look at what is scheduled',
     async run({ id }, context) {
+      const schedules = room();
       const seen = mayTouch(authorOf(context));
       try {
         if (id !== undefined) return textResult(scheduleText(findSchedule(schedules, id, seen), schedules));
