@@ -11,6 +11,8 @@ import type { MemoryApi } from '../core/memory.ts';
 import { memoryCommand } from '../core/memory-command.ts';
 import type { MemoryStores } from '../core/memory-stores.ts';
 import type { RecordOf } from '../core/record.ts';
+import type { SchedulesApi } from '../core/schedules.ts';
+import { schedulesCommand } from '../core/schedules-command.ts';
 import type { LiveSettings } from '../core/settings-live.ts';
 import type { Address, Channel, Id } from '../core/types.ts';
 import { calendar } from '../core/usage.ts';
@@ -30,6 +32,7 @@ export interface ChannelsDeps extends RecordOf {
   hands: HandsApi;
   memory: MemoryApi;
   memoryStores: MemoryStores;
+  schedules: SchedulesApi;
   forgetSession(id: Id): void;
   leaveSafeMode(): void;
   /** A channel reached its platform for the first time, or again. */
@@ -178,6 +181,15 @@ function telegramDeps(deps: ChannelsDeps) {
       status: () => statusText(deps),
       newConversation: (options?: { incognito: boolean }) => void intake.newMain(options),
       memory: (args: string) => memoryCommand(deps.memory, args, calendar(deps.settings.config().timeZone)),
+      schedules: (args: string) =>
+        schedulesCommand(
+          {
+            schedules: deps.schedules,
+            day: (at: number) => calendar(deps.settings.config().timeZone)(at),
+            now: clock.now,
+          },
+          args,
+        ),
       approvals: (here: Address) =>
         approvals.pending().map((approval) => ({
           ...approval,

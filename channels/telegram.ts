@@ -31,7 +31,7 @@ export interface TelegramDeps {
   roleOf(sender: Sender): Role | null;
   /** Telegram answers: for the first time, or again. */
   reached(): void;
-  commands: Pick<TalkDeps, 'status' | 'newConversation' | 'approvals' | 'memory'>;
+  commands: Pick<TalkDeps, 'status' | 'newConversation' | 'approvals' | 'memory' | 'schedules'>;
 }
 
 export function createTelegram(deps: TelegramDeps): Channel {
@@ -110,6 +110,7 @@ const MENU = [
   { command: 'approve', description: 'Approve what waits' },
   { command: 'deny', description: 'Deny what waits' },
   { command: 'memory', description: 'What I remember' },
+  { command: 'schedules', description: 'What is scheduled' },
   { command: 'incognito', description: 'Keep nothing of what follows' },
   { command: 'help', description: 'What I can do' },
 ];

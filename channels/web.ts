@@ -15,6 +15,7 @@ import { allowedHosts, judgeOrigin } from './web/auth.ts';
 import { createManaged, type ManagedDeps } from './web/managed.ts';
 import { createMemoryRoutes, type MemoryRoutesDeps } from './web/memory.ts';
 import { createSandboxRoutes } from './web/sandboxes.ts';
+import { createScheduleRoutes } from './web/schedules.ts';
 
 const CSP = [
   "default-src 'none'",
@@ -227,6 +228,7 @@ export function createWeb(deps: WebDeps): Web {
   app.route('/api', createApi({ ...deps, baseUrl: url }));
   app.route('/api', createSandboxRoutes(deps.hands));
   app.route('/api/memory', createMemoryRoutes(deps));
+  app.route('/api/schedules', createScheduleRoutes(deps));
 
   app.get('/*', (c) => {
     const missing = new StewardError('not_found', `There is nothing at ${c.req.path}.`, { op: 'find a page' });

@@ -6,6 +6,7 @@ import { createChannels } from '../channels/index.ts';
 import { createMemory } from '../memory/index.ts';
 import { createSandboxes } from '../sandboxes/index.ts';
 import { createScheduler } from '../scheduler/index.ts';
+import { createScheduleTools } from '../scheduler/tools/index.ts';
 import { startAlarms } from './alarms.ts';
 import { createConsult } from './brain/consult.ts';
 import { createLanes } from './brain/lanes.ts';
@@ -125,6 +126,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     ...createTools({ ...record, guard, filesDir: join(config.home, 'files'), channels: channelNames }),
     ...sandboxes.tools,
     ...memory.tools,
+    ...createScheduleTools({ schedules: () => scheduler.api, timeZone: () => settings.config().timeZone, now }),
     ...(options.extraTools ?? []),
   ];
   const toolset = toolsOf(tools, record.agents);
@@ -207,6 +209,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     hands: sandboxes.api,
     memory: memory.api,
     memoryStores: memory.stores,
+    schedules: scheduler.api,
     forgetSession: forget,
     leaveSafeMode,
     reached: delivery.hurry,

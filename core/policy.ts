@@ -135,6 +135,39 @@ const memoryRules: readonly Rule[] = [
   },
 ];
 
+const isHere = (to: Address | 'here', facts: Facts) =>
+  to === 'here' || facts.replyTo.some((address) => same(address, to));
+
+/**
+ * Everybody may be reminded where they are. What a schedule may do later without asking is asked once, here; words from outside
+ * may be behind whatever a tainted conversation plans.
+ */
+const scheduleRules: readonly Rule[] = [
+  (action, facts) => {
+    if (action.type !== 'schedule') return null;
+    if (action.what === 'list') return allow('It only looks at what is scheduled.');
+    if (action.what === 'cancel') {
+      if (facts.trust !== 'owner') return allow('It can end only what was scheduled in this conversation.');
+      return facts.tainted
+        ? ask('This conversation holds text from outside, and it wants to end a schedule.')
+        : allow('The owner’s own conversation asks for it.');
+    }
+    const { hosts, tools } = action.grants;
+    const recipients = action.grants.recipients.filter((to) => !isHere(to, facts));
+    const granted = hosts.length + tools.length + recipients.length > 0;
+    const elsewhere = !isHere(action.to, facts);
+    if (facts.trust !== 'owner') {
+      if (granted) return deny('Only the owner can grant a schedule hosts, tools or recipients.');
+      if (elsewhere) return deny('Only the owner can have results sent to other places.');
+      return allow('It is a schedule of this conversation alone.');
+    }
+    if (granted) return ask('Its runs could then do this without asking, with nobody looking on.');
+    if (elsewhere) return ask('Its results go to a place outside this conversation.');
+    if (facts.tainted) return ask('This conversation holds text from outside, and it wants to schedule something.');
+    return allow('The owner’s own conversation asks for it.');
+  },
+];
+
 /** Within it a scheduled run acts without asking, also beside text from outside: that was weighed when the schedule was made. */
 const grantRules: readonly Rule[] = [
   (action, { granted, trust, configured }) => {
@@ -158,6 +191,9 @@ const grantRules: readonly Rule[] = [
       case 'memory':
       case 'tool':
         return granted.tool ? yes : null;
+      // What runs by itself plans nothing further.
+      case 'schedule':
+        return null;
     }
   },
 ];
@@ -171,7 +207,7 @@ function unattended(verdict: Verdict, granted: Granted | null): Verdict {
 }
 
 export function decide(action: Action, facts: Facts): Verdict {
-  const verdicts = [...grantRules, ...rules, ...handsRules, ...memoryRules]
+  const verdicts = [...grantRules, ...rules, ...handsRules, ...memoryRules, ...scheduleRules]
     .map((rule) => rule(action, facts))
     .filter((verdict) => verdict !== null);
   const verdict =

@@ -233,6 +233,8 @@ export interface SchedulesApi {
   run(id: Id): ScheduleRun | null;
   /** Explains what happened on a local day (`2026-12-01`), from the rows: each run, or why there was none. */
   why(id: Id, day: string): string;
+  /** In words: `At 07:30, Monday through Friday (Europe/Berlin)`. */
+  describe(rule: Rule): string;
   /** Reads `in 20 minutes`, `every weekday at 7:30`, `tomorrow at 9`, `30 7 * * 1-5`. Throws `invalid` and says what can be read. */
   readWhen(words: string, options?: { timeZone?: string }): Rule;
 }

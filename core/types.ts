@@ -304,6 +304,17 @@ export type Action =
   /** Works on what this conversation's scope remembers; `text` is what would be known from then on. */
   | { type: 'memory'; what: 'search' | 'forget' }
   | { type: 'memory'; what: 'save'; tier: 'identity' | 'state' | 'reference'; text: string }
+  /** Works on what is due later; a guest's reaches the guest's own schedules alone. */
+  | { type: 'schedule'; what: 'list' }
+  | { type: 'schedule'; what: 'cancel' }
+  /** `to`: where results go; `grants`: what its runs may then do without asking. */
+  | {
+      type: 'schedule';
+      what: 'create';
+      starts: 'message' | 'prompt';
+      to: Address | 'here';
+      grants: { hosts: readonly string[]; tools: readonly string[]; recipients: readonly Address[] };
+    }
   | { type: 'tool'; name: string };
 
 export interface ToolResult {

@@ -10,7 +10,7 @@ import type { Id, Millis } from '../core/types.ts';
 import { nextDay, startOfDay } from '../core/usage.ts';
 import type { Almanac } from './almanac.ts';
 import { completed, draftOf, draftProblems, type Lookup, refuseProblems } from './draft.ts';
-import { formatLocal } from './local.ts';
+import { formatLocal, sayRule } from './local.ts';
 import { samePlace } from './places.ts';
 import { refusal } from './rights.ts';
 import { checkRule } from './rules.ts';
@@ -199,6 +199,7 @@ export function createSchedulesApi(deps: {
         slots: slots(rule, from, Math.min(to, (schedule.endsAt ?? to) + 1), MOST_OF_A_DAY, almanac),
       });
     },
+    describe: sayRule,
     readWhen: (words, options) =>
       readWhen(words, { timeZone: options?.timeZone ?? deps.timeZone, now: now() }, almanac),
   };

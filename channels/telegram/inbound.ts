@@ -21,7 +21,18 @@ export type Parsed =
   | { kind: 'command'; base: Base; name: string; args: string }
   | { kind: 'button'; base: Base; callbackId: string; toolUseId: string; result: 'allow' | 'deny' };
 
-export const COMMANDS = ['start', 'help', 'new', 'stop', 'status', 'approve', 'deny', 'memory', 'incognito'] as const;
+export const COMMANDS = [
+  'start',
+  'help',
+  'new',
+  'stop',
+  'status',
+  'approve',
+  'deny',
+  'memory',
+  'schedules',
+  'incognito',
+] as const;
 export type Command = (typeof COMMANDS)[number];
 
 export const toInbound = (base: Base, body: Inbound['body'], tainted = false): Inbound =>

@@ -15,6 +15,8 @@ export interface TalkDeps {
   approvals(here: Address): Waiting[];
   /** The answer to `/memory …`, for the owner alone. Called after the commit. */
   memory(args: string): Promise<string>;
+  /** The answer to `/schedules …`, for the owner alone. Called after the commit. */
+  schedules(args: string): string;
   log: Log;
   /** Both are best effort, after the commit. */
   reply(base: Base, text: string): void;
@@ -31,6 +33,7 @@ const HELP = `Write to me as to a person; this is the same conversation as in th
 /approve – what waits for your approval, or approve it
 /deny – deny it, with a reason if you like
 /memory – what I remember; /memory help says more
+/schedules – what is scheduled; /schedules help says more
 /incognito – a conversation of which nothing is kept, until /new`;
 
 const pairingText = (code: string, expiresAt: number) =>
@@ -115,6 +118,14 @@ export function createTalk(deps: TalkDeps): (update: TelegramUpdate, me: Me) => 
           return 'That failed; the log says why.';
         })
         .then((text) => deps.reply(base, text));
+    }),
+    schedules: ownerAlone((base, args) => () => {
+      try {
+        deps.reply(base, deps.schedules(args));
+      } catch (error) {
+        deps.log.error({ error }, 'a question about schedules failed');
+        deps.reply(base, 'That failed; the log says why.');
+      }
     }),
   };
 

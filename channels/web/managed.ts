@@ -6,11 +6,13 @@ import { StewardError } from '../../core/errors.ts';
 import { type Events, orderKey } from '../../core/events.ts';
 import type { Intake } from '../../core/intake.ts';
 import type { MemoryStores } from '../../core/memory-stores.ts';
+import type { SchedulesApi } from '../../core/schedules.ts';
 import type { Sessions } from '../../core/sessions.ts';
 import type { Accepted, Id, Inbound, InboundBody, LogEvent, Session, SessionStatus } from '../../core/types.ts';
 import type { Usage } from '../../core/usage.ts';
 import type { Vaults } from '../../core/vault.ts';
 import { createCatalog } from './catalog.ts';
+import { createDeploymentRoutes } from './deployments.ts';
 import { createMemoryStoreRoutes } from './memory-stores.ts';
 import {
   decodeCursor,
@@ -35,6 +37,8 @@ export interface ManagedDeps {
   usage: Usage;
   vault: Vaults;
   memoryStores: MemoryStores;
+  schedules: SchedulesApi;
+  timeZone(): string;
   bus: Bus;
   closing: AbortSignal;
   /** False once the credential of a request was signed out or ran out. */
@@ -60,6 +64,7 @@ export function createManaged(deps: ManagedDeps): Hono {
   app.route('/', createCatalog(agents));
   app.route('/', createVaultRoutes(deps.vault));
   app.route('/', createMemoryStoreRoutes(deps.memoryStores));
+  app.route('/', createDeploymentRoutes(deps));
 
   // -------------------------------------------------------------- sessions
   app.get('/sessions', (c) => {

@@ -125,7 +125,7 @@ const imageBlock = z.object({
     data: z.base64().min(1),
   }),
 });
-const content = z.array(z.discriminatedUnion('type', [textBlock, imageBlock])).min(1);
+export const content = z.array(z.discriminatedUnion('type', [textBlock, imageBlock])).min(1);
 
 export const eventParams = z.discriminatedUnion('type', [
   z.object({ type: z.literal('user.message'), content }),
@@ -154,7 +154,7 @@ export const metadata = z
 /** In an update null removes a key. */
 export const metadataChange = z.record(z.string().max(64), z.string().max(512).nullable());
 
-const agentRef = z.union([
+export const agentRef = z.union([
   z.string().transform((id) => ({ id, version: undefined as number | undefined })),
   z.object({ type: z.literal('agent'), id: z.string(), version: z.number().int().positive().optional() }),
 ]);

@@ -115,11 +115,14 @@ describe('the gate', () => {
 });
 
 describe('commands', () => {
-  test.each(['start', 'help', 'new', 'stop', 'status', 'approve', 'deny', 'memory', 'incognito'])('/%s', (name) => {
-    expect(command(`/${name}  with words `)).toMatchObject({ kind: 'command', name, args: 'with words' });
-    expect(command(`/${name.toUpperCase()}@Steward_Test_Bot`)).toMatchObject({ kind: 'command', name });
-    expect(command(`/${name}@other_bot`)).toEqual({ kind: 'ignore', why: 'for another bot' });
-  });
+  test.each(['start', 'help', 'new', 'stop', 'status', 'approve', 'deny', 'memory', 'schedules', 'incognito'])(
+    '/%s',
+    (name) => {
+      expect(command(`/${name}  with words `)).toMatchObject({ kind: 'command', name, args: 'with words' });
+      expect(command(`/${name.toUpperCase()}@Steward_Test_Bot`)).toMatchObject({ kind: 'command', name });
+      expect(command(`/${name}@other_bot`)).toEqual({ kind: 'ignore', why: 'for another bot' });
+    },
+  );
 
   test('an unknown one, one in the middle, and one that is forwarded are words', () => {
     expect(text(command('/weather'))).toBe('/weather');

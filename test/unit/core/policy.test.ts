@@ -32,7 +32,47 @@ const forget: Action = { type: 'memory', what: 'forget' };
 const said = [{ id: 'sevt_1', text: 'Hello. My name is Ada!' }];
 const hands = (hosts: string[] = [], isolated = true): Action => ({ type: 'hands', hosts, isolated });
 
+const list: Action = { type: 'schedule', what: 'list' };
+const cancel: Action = { type: 'schedule', what: 'cancel' };
+const plan = (
+  grants: { hosts?: string[]; tools?: string[]; recipients?: Address[] } = {},
+  to: Address | 'here' = 'here',
+): Action => ({
+  ...{ type: 'schedule', what: 'create', starts: 'prompt', to },
+  grants: { hosts: [], tools: [], recipients: [], ...grants },
+});
+
 describe('decide', () => {
+  it.each<[string, Action, Partial<Facts>, string]>([
+    ['looking at what is scheduled', list, {}, 'allow'],
+    ['looking at what is scheduled, tainted', list, { tainted: true, trust: 'group' }, 'allow'],
+    ['a schedule of the owner', plan(), {}, 'allow'],
+    ['a schedule of the owner, here by name', plan({ recipients: [here] }, here), {}, 'allow'],
+    ['a schedule from a tainted conversation', plan(), { tainted: true }, 'ask'],
+    ['a schedule with a host', plan({ hosts: ['example.org'] }), {}, 'ask'],
+    ['a schedule with a host the owner named', plan({ hosts: ['example.org'] }), { namedHosts: named }, 'ask'],
+    ['a schedule with a tool', plan({ tools: ['bash'] }), {}, 'ask'],
+    ['a schedule with a recipient', plan({ recipients: [there] }), {}, 'ask'],
+    ['a schedule that reports elsewhere', plan({}, there), {}, 'ask'],
+    ['grants, though always allowed', plan({ tools: ['bash'] }), { configured: 'always_allow' }, 'ask'],
+    ['a schedule, configured to ask', plan(), { configured: 'always_ask' }, 'ask'],
+    ['a reminder of a guest', plan(), { trust: 'guest' }, 'allow'],
+    ['a reminder in a group', plan(), { trust: 'group', tainted: true }, 'allow'],
+    ['a grant for a guest', plan({ hosts: ['example.org'] }), { trust: 'guest' }, 'deny'],
+    [
+      'a grant for a guest, configured to ask',
+      plan({ tools: ['bash'] }),
+      { trust: 'guest', configured: 'always_ask' },
+      'deny',
+    ],
+    ['a guest’s results elsewhere', plan({}, there), { trust: 'guest' }, 'deny'],
+    ['ending a schedule', cancel, {}, 'allow'],
+    ['ending a schedule, tainted', cancel, { tainted: true }, 'ask'],
+    ['a guest ends their own', cancel, { trust: 'guest', tainted: true }, 'allow'],
+  ])('schedules: %s', (_, action, change, kind) => {
+    expect(decide(action, facts(change)).kind).toBe(kind);
+  });
+
   it.each<[string, Action, Partial<Facts>, string]>([
     ['answering here', send('here'), {}, 'allow'],
     ['answering here, tainted', send('here'), { tainted: true }, 'allow'],
