@@ -5,6 +5,7 @@ import { createChannels } from '../channels/index.ts';
 import { createMemory } from '../memory/index.ts';
 import { createSandboxes } from '../sandboxes/index.ts';
 import { startAlarms } from './alarms.ts';
+import { backupBeforeNight, createBackups } from './backup.ts';
 import { createConsult } from './brain/consult.ts';
 import { createLanes } from './brain/lanes.ts';
 import { createNative } from './brain/native.ts';
@@ -78,6 +79,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
   });
   const { db, sessions, boots, runs } = record;
   vaultSecrets = record.vault.secrets;
+  const backups = createBackups({ db, home: config.home, now });
   const swept = db.tx(() => runs.sweep());
   const awake = () => boots.safeMode() === null && !stopping;
   let stopping = false;
@@ -112,6 +114,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     ...record,
     ...{ clock, log, timeZone: config.timeZone, settings: config },
     consult: createConsult({ ...record, ...thinking }),
+    backup: () => backupBeforeNight(backups, { now, log }),
     mainSession: () => intake.mainSession().id,
   });
 
@@ -192,6 +195,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     settings,
     assets: fileURLToPath(new URL('../channels/console/dist', import.meta.url)),
     hands: sandboxes.api,
+    backups,
     memory: memory.api,
     memoryStores: memory.stores,
     forgetSession: forget,
@@ -214,6 +218,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     await channels.stopIntake();
     await lanes.stop(GRACE_MS);
     await delivery.stop();
+    await backups.stop();
     await memory.stop();
     await sandboxes.stop();
     await channels.stop();

@@ -162,6 +162,8 @@ export function createNights(deps: NightDeps): Nights {
 
   return {
     async nightly(job, signal) {
+      // Before anything is changed.
+      if (deps.backup) await once(job, 'backed_up', deps.backup, 'memory.backed_up');
       const asked = job?.progress.items === undefined;
       const at = deps.now();
       const summaries = asked ? await missingSummaries(signal) : new Map<string, Op[]>();
@@ -184,7 +186,6 @@ export function createNights(deps: NightDeps): Nights {
         },
       );
       await once(job, 'optimized', deps.optimize, 'memory.optimized');
-      if (deps.backup) await once(job, 'backed_up', deps.backup, 'memory.backed_up');
       return { parts, note: '' };
     },
 
