@@ -5,11 +5,12 @@ import type { Job } from './job.ts';
 const mb = (bytes: number): string => `${(bytes / 1024 / 1024).toFixed(1)} MB`;
 
 export function createBackupJob(deps: { backups: Pick<Backups, 'make' | 'list'> }): Job {
-  return async ({ now }) => {
+  return async ({ now, asked }) => {
     // Memory has one made before it puts itself in order, half an hour earlier.
     const fresh = freshBackup(deps.backups, now);
-    if (fresh) return { text: `${fresh.name} was made a moment ago and serves as well (${mb(fresh.bytes)}).` };
+    if (fresh && !asked) return { text: null };
     const { name, bytes, tookMs, removed } = await deps.backups.make();
+    if (!asked) return { text: null };
     const gone = removed.length > 0 ? ` It takes the place of ${removed.length} older.` : '';
     return { text: `${name}: ${mb(bytes)} in ${(tookMs / 1_000).toFixed(1)} s, looked through and whole.${gone}` };
   };

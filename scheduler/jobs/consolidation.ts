@@ -7,7 +7,7 @@ export interface ConsolidationJobDeps {
 }
 
 export function createConsolidationJob(deps: ConsolidationJobDeps): Job {
-  return async ({ signal }) => {
+  return async ({ asked, signal }) => {
     signal.throwIfAborted();
     const { added, retired, questions, summary } = await deps.consolidate('nightly', { dryRun: false });
     const parts = [
@@ -15,7 +15,7 @@ export function createConsolidationJob(deps: ConsolidationJobDeps): Job {
       ...(retired.length > 0 ? [`${retired.length} taken back`] : []),
       ...(questions > 0 ? [`${questions} to ask you`] : []),
     ];
-    if (parts.length === 0) return { text: 'Memory was looked through: nothing had to change.' };
+    if (parts.length === 0) return { text: asked ? 'Memory was looked through: nothing had to change.' : null };
     const shown = retired.slice(0, 5).map(({ text, why }) => `- ${text} (${why})`);
     return { text: [`Memory was put in order: ${parts.join(', ')}. ${summary}`.trim(), ...shown].join('\n') };
   };

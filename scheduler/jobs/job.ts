@@ -3,13 +3,15 @@ import type { Millis } from '../../core/types.ts';
 
 export interface JobContext {
   now: Millis;
-  /** When it began the last time that it succeeded; null: never. */
+  /** When it ran last; null: never. */
   since: Millis | null;
+  /** Somebody began it by hand and wants to hear how it went; maintenance that went well is otherwise silent. */
+  asked: boolean;
   signal: AbortSignal;
 }
 
 export interface JobResult {
-  /** Markdown for the owner; null when there is nothing to say. */
+  /** Markdown, delivered to the owner as it is; null when there is nothing to say. */
   text: string | null;
 }
 

@@ -45,7 +45,7 @@ function living(schedules: Pick<SchedulesApi, 'list'>): Set<Id> {
 }
 
 export function createRetentionJob(deps: RetentionDeps): Job {
-  return async () => {
+  return async ({ asked }) => {
     const signIns = deps.sweepSignIns();
     const looks = deps.keepLooksOf(living(deps.schedules));
     const backups = deps.backups.prune();
@@ -56,6 +56,7 @@ export function createRetentionJob(deps: RetentionDeps): Job {
       ...(backups.length > 0 ? [`${backups.length} backups (${backups.join(', ')})`] : []),
       ...(cut ? ['the older part of the log file (kept once as steward.log.1)'] : []),
     ];
-    return { text: parts.length === 0 ? null : `Removed: ${parts.join('; ')}.` };
+    if (!asked) return { text: null };
+    return { text: parts.length === 0 ? 'There was nothing to remove.' : `Removed: ${parts.join('; ')}.` };
   };
 }

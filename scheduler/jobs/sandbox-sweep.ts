@@ -7,10 +7,10 @@ export interface SandboxSweepDeps {
 }
 
 export function createSandboxSweepJob({ hands }: SandboxSweepDeps): Job {
-  return async () => {
+  return async ({ asked }) => {
     const { removed } = await hands.sweep();
-    return {
-      text: removed === 0 ? null : `Cleared away what ${removed} sandbox${removed === 1 ? '' : 'es'} left behind.`,
-    };
+    if (!asked) return { text: null };
+    if (removed === 0) return { text: 'No sandbox left anything behind.' };
+    return { text: `Cleared away what ${removed} sandbox${removed === 1 ? '' : 'es'} left behind.` };
   };
 }
