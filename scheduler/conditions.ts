@@ -33,21 +33,23 @@ export interface Look {
   news: boolean;
   /** What is new, for the run that is begun with it; or why it is not begun. */
   text: string;
-  /** The text holds words from outside. */
-  tainted: boolean;
   /**
    * Remembers what was seen, so that it is not new again. In the transaction that begins the run; without news it is
    * remembered already. A run that is never begun finds it new again.
    */
-  told(): void;
+  seen(): void;
 }
 
 export interface Conditions {
   /** Throws `unavailable` when one could not be looked at for the third time in a row, and nothing else is new. */
-  look(schedule: Pick<Schedule, 'id' | 'conditions' | 'grants' | 'sessionId'>, signal: AbortSignal): Promise<Look>;
+  look(schedule: Watching): Promise<Look>;
   /** Drops what was seen for schedules that are not among these; how many rows. */
   keepOnly(scheduleIds: ReadonlySet<Id>): number;
+  /** Cuts off the looks that are under way; these are taken again in the next life. */
+  stop(): void;
 }
+
+export type Watching = Pick<Schedule, 'id' | 'conditions' | 'grants' | 'sessionId' | 'trust'>;
 
 export interface ConditionsDeps {
   db: Db;
@@ -66,15 +68,10 @@ interface Seen {
   seen: string;
   isNew(before: string | null): boolean;
   text: string;
-  tainted: boolean;
 }
 
 type Kinds = { [K in Condition['kind']]: Extract<Condition, { kind: K }> };
-type Looks = { [K in keyof Kinds]: (condition: Kinds[K], context: LookContext) => Promise<Seen> };
-interface LookContext {
-  schedule: Pick<Schedule, 'grants' | 'sessionId'>;
-  signal: AbortSignal;
-}
+type Looks = { [K in keyof Kinds]: (condition: Kinds[K], schedule: Watching) => Promise<Seen> };
 
 const digest = (...parts: (string | Uint8Array)[]): string => {
   const hash = createHash('sha256');
@@ -95,8 +92,17 @@ function found(ids: readonly Id[], before: string | null): { fresh: Id[]; all: s
   return { fresh, all: JSON.stringify([...fresh, ...known].slice(0, REMEMBERED)) };
 }
 
+/** Guests and groups have memories of their own, under the id of their session. */
+const scopeOf = ({ trust, sessionId }: Watching): string => {
+  if (trust === 'owner') return 'owner';
+  if (sessionId === null) throw failed('There is no conversation whose memory this could be.');
+  return sessionId;
+};
+
 export function createConditions(deps: ConditionsDeps): Conditions {
   const { db, clock, memory } = deps;
+  const life = new AbortController();
+  const { signal } = life;
   const one = db.prepare<[string, string], { seen: string | null; failures: number }>(
     'SELECT seen, failures FROM schedule_looks WHERE schedule_id = ? AND condition = ?',
   );
@@ -125,27 +131,28 @@ export function createConditions(deps: ConditionsDeps): Conditions {
   };
 
   const looks: Looks = {
-    async command({ command }, { schedule, signal }) {
-      const sessionId = schedule.sessionId ?? deps.mainSession();
-      const { hosts } = schedule.grants;
+    async command({ command }, { sessionId: own, trust, grants: { hosts } }) {
+      const sessionId = own ?? (trust === 'owner' ? deps.mainSession() : null);
+      if (sessionId === null) throw failed('There is no conversation on whose files this command could work.');
       const { code, output, limited } = await deps.single({ sessionId, command, hosts, timeoutMs: COMMAND_MS, signal });
       if (limited === 'time') throw failed(`\`${command}\` took longer than ${COMMAND_MS / 1_000} seconds.`);
       if (limited === 'output') throw failed(`\`${command}\` printed more than can be compared.`);
       const seen = digest(String(code), output);
       const text = `\`${command}\` ended with ${code ?? 'a signal'} and prints other than before:\n${shortened(output)}`;
-      return { seen, isNew: changed(seen), text, tainted: true };
+      return { seen, isNew: changed(seen), text };
     },
-    async http({ url }, { signal }) {
+    async http({ url }) {
       const { status, body, cut } = await fetchPage(url, deps.guard, HTTP, signal);
       // What is behind a server that is ill is not known.
       if (status >= 500 || status === 429) throw failed(`${url} answered ${status}.`);
       const seen = digest(String(status), body, cut ? 'cut' : '');
       const text = `${url} answers ${status} and says other than before:\n${shortened(body.toString('utf8'))}`;
-      return { seen, isNew: changed(seen), text, tainted: true };
+      return { seen, isNew: changed(seen), text };
     },
-    async file({ path }) {
+    async file({ path }, { trust }) {
+      if (trust !== 'owner') throw failed('The files folder is the owner’s alone.');
       const file = await openFile(path);
-      if (!file) return { seen: 'gone', isNew: changed('gone'), text: `The file ${path} is gone.`, tainted: false };
+      if (!file) return { seen: 'gone', isNew: changed('gone'), text: `The file ${path} is gone.` };
       try {
         const stats = await file.stat();
         if (!stats.isFile()) throw failed(`${path} is no file.`);
@@ -155,15 +162,14 @@ export function createConditions(deps: ConditionsDeps): Conditions {
           seen,
           isNew: changed(seen),
           text: `The file ${path} appeared or changed (${stats.size} bytes).`,
-          tainted: false,
         };
       } finally {
         await file.close();
       }
     },
-    async memory({ query }) {
+    async memory({ query }, schedule) {
       // Only what is known: what was said is found as soon as a run of the schedule itself says the words.
-      const { hits, weak } = await memory.search({ query, kinds: ['item'], limit: FOUND });
+      const { hits, weak } = await memory.search({ query, kinds: ['item'], limit: FOUND }, scopeOf(schedule));
       const answers = weak ? [] : hits;
       const ids = answers.map(({ id }) => id);
       const lines = answers.map(({ text }) => `- ${shortened(text)}`).join('\n');
@@ -171,13 +177,12 @@ export function createConditions(deps: ConditionsDeps): Conditions {
         seen: JSON.stringify(ids),
         isNew: (before) => before !== null && found(ids, before).fresh.length > 0,
         text: `Memory has something new about “${query}”:\n${lines}`,
-        tainted: answers.some(({ trust }) => trust === 'outside'),
       };
     },
-    async loops() {
+    async loops(_, schedule) {
       const now = clock.now();
       const due = memory
-        .list({ scope: 'owner', kind: 'loop', limit: 500 })
+        .list({ scope: scopeOf(schedule), kind: 'loop', limit: 500 })
         .filter(({ expiresAt }) => expiresAt !== null && expiresAt > now && expiresAt - now <= DUE_MS);
       const ids = due.map(({ id }) => id);
       return {
@@ -185,35 +190,34 @@ export function createConditions(deps: ConditionsDeps): Conditions {
         // Also at the first look: what is due is due.
         isNew: (before) => found(ids, before).fresh.length > 0,
         text: `Still open, and due:\n${due.map(({ text }) => `- ${shortened(text)}`).join('\n')}`,
-        tainted: due.some(({ authority }) => authority === 'outside'),
       };
     },
   };
 
   const listed = (condition: Condition) => condition.kind === 'memory' || condition.kind === 'loops';
 
-  const lookAt = async (condition: Condition, context: LookContext): Promise<Seen | { why: string }> => {
+  const lookAt = async (condition: Condition, schedule: Watching): Promise<Seen | { why: string }> => {
     try {
       // Each kind with the condition of its kind: TypeScript cannot follow the pairing.
-      const look = looks[condition.kind] as (condition: Condition, context: LookContext) => Promise<Seen>;
-      return await look(condition, context);
+      const look = looks[condition.kind] as (condition: Condition, schedule: Watching) => Promise<Seen>;
+      return await look(condition, schedule);
     } catch (error) {
       return { why: describeError(error).split('\n')[0]! };
     }
   };
 
   return {
-    async look(schedule, signal) {
+    async look(schedule) {
       const results = await Promise.all(
         schedule.conditions.map(async (condition) => ({
           condition,
           key: digest(JSON.stringify(condition)),
-          result: await lookAt(condition, { schedule, signal }),
+          result: await lookAt(condition, schedule),
         })),
       );
       signal.throwIfAborted();
       const at = clock.now();
-      const news: { text: string; tainted: boolean; remember(): void }[] = [];
+      const news: { text: string; remember(): void }[] = [];
       const failures: { count: number; why: string }[] = [];
       db.tx(() => {
         for (const { condition, key, result } of results) {
@@ -242,10 +246,10 @@ export function createConditions(deps: ConditionsDeps): Conditions {
       return {
         news: news.length > 0,
         text: [...news.map(({ text }) => text), ...whys].join('\n\n') || 'Nothing new.',
-        tainted: news.some(({ tainted }) => tainted),
-        told: () => db.tx(() => news.forEach(({ remember }) => void remember())),
+        seen: () => db.tx(() => news.forEach(({ remember }) => void remember())),
       };
     },
+    stop: () => life.abort('shutdown'),
     keepOnly(scheduleIds) {
       return db.tx(() =>
         all

@@ -46,10 +46,10 @@ function open(options: { allow?: string[]; record?: TestRecord } = {}): World {
       mainSession: () => record.newSession(),
     }),
     look: (conditions, id = 'sched_1') =>
-      world.conditions.look(
-        { id, conditions, sessionId: null, grants: { hosts: [], tools: [], recipients: [] } },
-        signal,
-      ),
+      world.conditions.look({
+        ...{ id, conditions, sessionId: null, trust: 'owner' },
+        grants: { hosts: [], tools: [], recipients: [] },
+      }),
   };
   return world;
 }
@@ -57,7 +57,7 @@ function open(options: { allow?: string[]; record?: TestRecord } = {}): World {
 /** A look, and the run that tells of it. */
 const news = async (world: World, ...conditions: Condition[]) => {
   const look = await world.look(conditions);
-  look.told();
+  look.seen();
   return look.news;
 };
 
@@ -115,6 +115,23 @@ describe('a file', () => {
   });
 });
 
+describe('a guest', () => {
+  it('looks at nothing of the owner', async () => {
+    const world = open();
+    const conditions: Condition[] = [
+      { kind: 'file', path: 'a' },
+      { kind: 'loops' },
+      { kind: 'memory', query: 'x' },
+      { kind: 'command', command: 'id' },
+    ];
+    const grants = { hosts: [], tools: [], recipients: [] };
+    const { news, text } = await world.conditions.look({
+      ...{ id: 'sched_1', conditions, sessionId: null, trust: 'guest', grants },
+    });
+    expect([news, text.match(/Could not be looked at/g)?.length]).toEqual([false, 4]);
+  });
+});
+
 describe('a page', () => {
   it('is news when status or body differ', async () => {
     let answer = { status: 200, body: 'one' };
@@ -125,8 +142,8 @@ describe('a page', () => {
     expect(await news(world, page)).toBe(false);
     answer = { status: 200, body: 'two' };
     const look = await world.look([page]);
-    expect(look).toMatchObject({ news: true, tainted: true, text: expect.stringContaining('two') });
-    look.told();
+    expect(look).toMatchObject({ news: true, text: expect.stringContaining('two') });
+    look.seen();
     answer = { status: 404, body: 'two' };
     expect(await news(world, page)).toBe(true);
     // A server that is ill is no news, and neither is that it is well again.
@@ -227,7 +244,7 @@ describe('memory', () => {
     world.loops.push(loop('soon', at + 40 * HOUR));
     const look = await world.look([due]);
     expect([look.news, look.text]).toEqual([true, 'Still open, and due:\n- do soon']);
-    look.told();
+    look.seen();
     expect(await news(world, due)).toBe(false);
     const fresh = open();
     fresh.loops = [loop('soon', fresh.record.clock.now() + HOUR)];
@@ -256,11 +273,10 @@ describe('a command, in a real sandbox', () => {
     });
     const look = async (command: string) => {
       const grants = { hosts: [], tools: [], recipients: [] };
-      const looked = await conditions.look(
-        { id: 'sched_1', conditions: [{ kind: 'command', command }], sessionId: session, grants },
-        signal,
-      );
-      looked.told();
+      const looked = await conditions.look({
+        ...{ id: 'sched_1', conditions: [{ kind: 'command', command }], sessionId: session, trust: 'owner', grants },
+      });
+      looked.seen();
       return looked;
     };
     const same = 'ls /workspace; touch /workspace/trace; echo same';
@@ -268,7 +284,7 @@ describe('a command, in a real sandbox', () => {
     expect((await look(same)).news).toBe(false);
     expect((await look('cat /proc/sys/kernel/random/uuid')).news).toBe(false);
     const differs = await look('cat /proc/sys/kernel/random/uuid');
-    expect(differs).toMatchObject({ news: true, tainted: true, text: expect.stringContaining('ended with 0') });
+    expect(differs).toMatchObject({ news: true, text: expect.stringContaining('ended with 0') });
     expect(sandboxes.report().alive).toBe(0);
     expect(await sandboxes.api.sweep()).toEqual({ removed: 0 });
     const rows = (await sandboxes.api.list({ sessionId: session, limit: 10 })).map(({ state }) => state);
