@@ -15,7 +15,7 @@ import {
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Examined } from './backup-check.ts';
-import type { Db } from './db.ts';
+import { COPY_PAGES, type Db } from './db.ts';
 import { StewardError } from './errors.ts';
 import type { Log } from './log.ts';
 import type { Millis } from './types.ts';
@@ -24,8 +24,8 @@ const OP = 'make a backup';
 const DAY: Millis = 86_400_000;
 /** Left free on the disk for the record itself, which must go on. Bytes. */
 const MARGIN = 64 * 1024 * 1024;
-/** So much is written before it is brought to the disk, so that the last step has little left to bring. Bytes. */
-const SYNC_BYTES = 16 * 1024 * 1024;
+/** So much is copied before it is brought to the disk, so that the last step has little left to bring. */
+const SYNC_PAGES = 2_048;
 export const KEPT_DAYS = 7;
 export const KEPT_WEEKS = 4;
 
@@ -197,12 +197,18 @@ export function createBackups(deps: {
     );
   };
 
-  /** Written piece by piece to the disk beside the copying: all at once, at its end, everybody would wait. */
+  /** Brought to the disk piece by piece beside the copying: all at once, at its end, everybody would wait. */
   const copy = async (to: string): Promise<void> => {
     const fd = openSync(to, 'wx', 0o600);
     let syncing = false;
-    let done = 0;
     let synced = 0;
+    const sync = (upTo: number) => {
+      syncing = true;
+      fsync(fd, () => {
+        syncing = false;
+        synced = upTo;
+      });
+    };
     try {
       await db.copyTo(to, ({ left, total }) => {
         if (stopped)
@@ -210,13 +216,10 @@ export function createBackups(deps: {
             op: OP,
             retryable: true,
           });
-        done = (total - left) * 4_096;
-        if (syncing || done - synced < SYNC_BYTES) return;
-        syncing = true;
-        synced = done;
-        fsync(fd, () => {
-          syncing = false;
-        });
+        const done = total - left;
+        const last = left <= COPY_PAGES;
+        if (!syncing && done - synced >= (last ? COPY_PAGES : SYNC_PAGES)) sync(done);
+        return last && syncing ? 'hold' : 'go';
       });
     } finally {
       closeSync(fd);

@@ -10,7 +10,7 @@ import { namedFailure, openSqlite, type Sqlite, type Statement } from './sqlite.
 const BALLAST = 16 * 1024 * 1024;
 
 /** Pages of one step of a copy: half a megabyte, about two milliseconds. */
-const COPY_PAGES = 128;
+export const COPY_PAGES = 128;
 
 export interface Db {
   /** A prepared statement, compiled once per text. */
@@ -34,9 +34,9 @@ export interface Db {
   purge(words: readonly string[]): void;
   /**
    * Copies the whole record into a new file, in steps of a few milliseconds with room for everybody else between: what is
-   * written meanwhile is in it. `step` is told after each; what it throws ends the copy. The copy is whole when this resolves.
+   * written meanwhile is in it. `step` is asked after each: `hold` to look again before the next; what it throws ends the copy. Whole when this resolves.
    */
-  copyTo(file: string, step: (pages: { left: number; total: number }) => void): Promise<void>;
+  copyTo(file: string, step: (pages: { left: number; total: number }) => 'go' | 'hold'): Promise<void>;
   readonly file: string;
   /** Last time a transaction failed for want of space, null once one succeeded again. */
   diskFullSince(): number | null;
@@ -201,10 +201,8 @@ export function openDb(home: string, options: { now(): number; ballastBytes?: nu
     },
     async copyTo(to, step) {
       // On this connection: a second one would begin again at each write, or keep the WAL from being truncated.
-      const progress = (pages: { remainingPages: number; totalPages: number }) => {
-        step({ left: pages.remainingPages, total: pages.totalPages });
-        return COPY_PAGES;
-      };
+      const progress = (pages: { remainingPages: number; totalPages: number }) =>
+        step({ left: pages.remainingPages, total: pages.totalPages }) === 'go' ? COPY_PAGES : 0;
       try {
         await db.backup(to, { progress });
       } catch (error) {
