@@ -1,5 +1,6 @@
 // The list of channels; a new one is one file and one line here. Starts, stops and reconfigures them together.
 import { randomUUID } from 'node:crypto';
+import type { Backups } from '../core/backup.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
 import { describeError } from '../core/errors.ts';
@@ -30,6 +31,7 @@ export interface ChannelsDeps extends RecordOf {
   settings: LiveSettings;
   assets: string;
   hands: HandsApi;
+  backups: Backups;
   memory: MemoryApi;
   memoryStores: MemoryStores;
   schedules: SchedulesApi;
@@ -49,6 +51,8 @@ export interface Channels {
   /** Nothing more comes in; what is in flight may still go out. */
   stopIntake(): Promise<void>;
   stop(): Promise<void>;
+  /** Removes sign-ins and login links that ran out; how many. */
+  sweep(): number;
   reconfigure(changed: ReadonlySet<string>): Promise<void>;
   url(): string;
 }
@@ -79,13 +83,14 @@ const absent = (name: string, state: 'off' | 'failing', hint: string): Channel =
 export function createChannels(deps: ChannelsDeps): Channels {
   const { settings, clock, log } = deps;
   const config = settings.config();
+  const auth = createAuth(deps.db, { token: deps.token, now: clock.now });
   const web = createWeb({
     ...deps,
     host: config.host,
     port: config.port,
     timeZone: () => settings.config().timeZone,
     now: clock.now,
-    auth: createAuth(deps.db, { token: deps.token, now: clock.now }),
+    auth,
     transaction: deps.db.tx,
     newKey: randomUUID,
     check: deps.health.check,
@@ -154,6 +159,7 @@ export function createChannels(deps: ChannelsDeps): Channels {
       await Promise.all([...live.values()].filter((channel) => channel !== null).map(end));
     },
     stop: () => web.stop(),
+    sweep: auth.sweep,
     async reconfigure(changed) {
       for (const entry of entries) {
         if (!entry.settings.some((key) => changed.has(key))) continue;

@@ -6,12 +6,14 @@ import { extname, join, normalize, sep } from 'node:path';
 import { serve } from '@hono/node-server';
 import { type Context, Hono } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
+import type { Backups } from '../core/backup.ts';
 import { describeError, type ErrorCode, StewardError } from '../core/errors.ts';
 import type { HandsApi } from '../core/hands.ts';
 import type { Log } from '../core/log.ts';
 import type { Channel, JsonObject, Millis } from '../core/types.ts';
 import { type ApiDeps, createApi } from './web/api.ts';
 import { allowedHosts, judgeOrigin } from './web/auth.ts';
+import { createBackupRoutes } from './web/backups.ts';
 import { createManaged, type ManagedDeps } from './web/managed.ts';
 import { createMemoryRoutes, type MemoryRoutesDeps } from './web/memory.ts';
 import { createSandboxRoutes } from './web/sandboxes.ts';
@@ -64,6 +66,7 @@ export interface WebDeps extends Omit<ManagedDeps, 'closing' | 'signedIn'>, Omit
   host: string;
   port: number;
   hands: HandsApi;
+  backups: Backups;
   /** The built console. */
   assets: string;
   log: Log;
@@ -227,6 +230,7 @@ export function createWeb(deps: WebDeps): Web {
   );
   app.route('/api', createApi({ ...deps, baseUrl: url }));
   app.route('/api', createSandboxRoutes(deps.hands));
+  app.route('/api', createBackupRoutes(deps.backups));
   app.route('/api/memory', createMemoryRoutes(deps));
   app.route('/api/schedules', createScheduleRoutes(deps));
 

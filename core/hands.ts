@@ -32,6 +32,24 @@ export interface HandsReport {
   alive: number;
 }
 
+/** A command beside a session's own hands, on a copy of its files as they were saved last. */
+export interface SingleCommand {
+  sessionId: Id;
+  /** For `sh -c`. */
+  command: string;
+  /** Reached beside those of the session's environment. */
+  hosts: readonly string[];
+  timeoutMs: Millis;
+  signal: AbortSignal;
+}
+export interface SingleResult {
+  /** Null when a signal ended it. */
+  code: number | null;
+  /** Both streams, as they came. */
+  output: string;
+  limited: 'output' | 'time' | null;
+}
+
 /** What the API offers of hands. Every method throws StewardError. */
 export interface HandsApi {
   report(): HandsReport;
@@ -45,6 +63,10 @@ export interface HandsApi {
   /** The session's next call works on the files of that checkpoint. */
   restore(sessionId: Id, checkpointId: Id): Promise<JsonObject>;
   label(sessionId: Id, checkpointId: Id, label: string | null): JsonObject;
+  /** Clears away what ended sandboxes left behind; how many there were. */
+  sweep(): Promise<{ removed: number }>;
+  /** Throws `unavailable` without isolation. What it changes is thrown away. */
+  single(request: SingleCommand): Promise<SingleResult>;
 }
 
 /** As the API shows it. */

@@ -8,6 +8,7 @@ import { createSandboxes } from '../sandboxes/index.ts';
 import { createScheduler } from '../scheduler/index.ts';
 import { createScheduleTools } from '../scheduler/tools/index.ts';
 import { startAlarms } from './alarms.ts';
+import { backupBeforeNight, createBackups } from './backup.ts';
 import { createConsult } from './brain/consult.ts';
 import { createLanes } from './brain/lanes.ts';
 import { createNative } from './brain/native.ts';
@@ -82,6 +83,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
   });
   const { db, sessions, boots, runs } = record;
   vaultSecrets = record.vault.secrets;
+  const backups = createBackups({ db, home: config.home, now });
   const swept = db.tx(() => runs.sweep());
   const awake = () => boots.safeMode() === null && !stopping;
   let stopping = false;
@@ -116,6 +118,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     ...record,
     ...{ clock, log, timeZone: config.timeZone, settings: config },
     consult: createConsult({ ...record, ...thinking }),
+    backup: () => backupBeforeNight(backups, { now, log }),
     mainSession: () => intake.mainSession().id,
   });
 
@@ -207,6 +210,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     settings,
     assets: fileURLToPath(new URL('../channels/console/dist', import.meta.url)),
     hands: sandboxes.api,
+    backups,
     memory: memory.api,
     memoryStores: memory.stores,
     schedules: scheduler.api,
@@ -232,6 +236,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     await scheduler.stop();
     await lanes.stop(GRACE_MS);
     await delivery.stop();
+    await backups.stop();
     await memory.stop();
     await sandboxes.stop();
     await channels.stop();

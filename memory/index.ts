@@ -46,6 +46,8 @@ export interface MemoryDeps extends RecordOf {
   timeZone: string;
   settings: VectorSettings;
   consult: Consult;
+  /** Before a night changes what is known. */
+  backup?(): Promise<void>;
   /** The owner's main conversation, where changes without one of their own are told. */
   mainSession(): Id;
 }
@@ -114,6 +116,7 @@ export function createMemory(deps: MemoryDeps): Memory {
     homeSession: (scope) => (scope === OWNER ? mainId() : (sessions.get(scope)?.id ?? null)),
     optimize: (signal) => docs.optimize(pace.breathe, signal),
     breathe: pace.breathe,
+    ...(deps.backup && { backup: deps.backup }),
     async related(query, scope, limit) {
       const { hits } = await search.search({ query, kinds: ['item'], limit }, scope);
       return hits.flatMap(({ id }) => items.get(id) ?? []);

@@ -1,6 +1,6 @@
 // The views and orders that the HTTP API offers of hands.
 import { StewardError } from '../core/errors.ts';
-import type { HandsApi, HandsReport } from '../core/hands.ts';
+import type { HandsApi, HandsReport, SingleCommand, SingleResult } from '../core/hands.ts';
 import type { Id, JsonObject, Millis } from '../core/types.ts';
 import type { Audit } from './audit.ts';
 import type { LimitName, ProbeReport, Sandbox } from './driver.ts';
@@ -63,6 +63,7 @@ export function createHandsApi(deps: {
   audit: Audit;
   exposer: Exposer;
   report(): HandsReport;
+  single(request: SingleCommand): Promise<SingleResult>;
 }): HandsApi {
   const { hands, ledger } = deps;
   const alive = (id: Id): Sandbox => {
@@ -103,6 +104,8 @@ export function createHandsApi(deps: {
   };
   return {
     report: deps.report,
+    sweep: async () => ({ removed: await hands.clear() }),
+    single: deps.single,
     async list(options) {
       return ledger.list(options).map(rowView);
     },

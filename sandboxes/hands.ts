@@ -13,7 +13,7 @@ import { type Audit, type EgressEntry, summarize } from './audit.ts';
 import { createCheckpoints, type Saveable } from './checkpoints.ts';
 import { DEFAULT_LIMITS, type ProbeReport, type Sandbox, type SandboxDriver } from './driver.ts';
 import type { Egress } from './egress.ts';
-import type { Checkpoint, Ledger } from './ledger.ts';
+import { type Checkpoint, type Ledger, SINGLE_REASON } from './ledger.ts';
 import { lossNote } from './loss.ts';
 import { CHANGES_FILES, HANDS_TOOLS, type Hand, type HandsForTools } from './tools/index.ts';
 import { openShell, type Shell } from './tools/shell.ts';
@@ -53,6 +53,10 @@ export interface Hands extends HandsForTools {
   /** Looks around in a real sandbox and removes what earlier lives left behind. Never throws. */
   start(): Promise<void>;
   probe(): Promise<ProbeReport>;
+  /** What the last probe said when hands were on, else a new one. */
+  ready(): Promise<ProbeReport>;
+  /** Removes what no sandbox at work needs; how many leftovers there were. */
+  clear(): Promise<number>;
   report(): ProbeReport | null;
   alive(): { sessionId: Id; sandbox: Sandbox }[];
   find(sandboxId: Id): { sessionId: Id; sandbox: Sandbox } | null;
@@ -73,6 +77,7 @@ export function createHands(deps: HandsDeps): Hands {
   const making = new Map<Id, Promise<Held>>();
   let report: ProbeReport | null = null;
   let probing: Promise<ProbeReport> | null = null;
+  let clearing: Promise<number> | null = null;
   let stopping = false;
 
   /** The log of a session tells what its hands did; a record that cannot take it now does not end them. */
@@ -90,8 +95,10 @@ export function createHands(deps: HandsDeps): Hands {
   const checkpoints = createCheckpoints({ ...deps, tell, alive: (holder) => held.get(holder.session.id) === holder });
 
   const probe = (): Promise<ProbeReport> => {
-    probing ??= driver
-      .probe()
+    // The sandbox a probe makes is in no ledger: it would be taken for a leftover.
+    probing ??= Promise.resolve(clearing)
+      .catch(() => {})
+      .then(() => driver.probe())
       .then((seen) => {
         report = seen;
         return seen;
@@ -100,6 +107,13 @@ export function createHands(deps: HandsDeps): Hands {
         probing = null;
       });
     return probing;
+  };
+
+  const clear = async (): Promise<number> => {
+    await probing;
+    // Made, at work, or being ended: each has an open row until nothing of it is left.
+    const { removed } = await driver.gc(new Set(ledger.alive().map(({ id }) => id)));
+    return removed.length;
   };
 
   const requireOn = async (): Promise<void> => {
@@ -135,7 +149,8 @@ export function createHands(deps: HandsDeps): Hands {
 
   const make = async (session: Session, callId: Id | null): Promise<Held> => {
     await requireOn();
-    const [last] = ledger.list({ sessionId: session.id, limit: 1 });
+    // Those made for one command were nobody's hands.
+    const last = ledger.list({ sessionId: session.id, limit: 100 }).find(({ reason }) => reason !== SINGLE_REASON);
     const checkpoint = ledger.latest(session.id);
     // The call for which it is made has begun already: it is not one of those that are gone.
     const undone = last ? undoneSince(session.id, checkpoint).filter(({ id }) => id !== callId) : [];
@@ -297,6 +312,13 @@ export function createHands(deps: HandsDeps): Hands {
   return {
     use,
     probe,
+    ready: () => (report?.ok ? Promise.resolve(report) : probe()),
+    clear() {
+      clearing ??= clear().finally(() => {
+        clearing = null;
+      });
+      return clearing;
+    },
     putAway,
     isolated: () => driver.name !== 'none',
     report: () => report,

@@ -17,6 +17,7 @@ import { createExposer } from './expose.ts';
 import { createHands } from './hands.ts';
 import { createLedger } from './ledger.ts';
 import { openRoot } from './root.ts';
+import { createSingle } from './single.ts';
 import { createSnapshots } from './snapshots.ts';
 import { createHandsTools } from './tools/index.ts';
 
@@ -78,6 +79,7 @@ export async function createSandboxes(
   });
   const egress = createEgress(broker, deps.vault, (error) => log.error({ error }, 'the broker did not take the keys'));
   const hands = createHands({ ...deps, ledger, audit, driver, egress });
+  const single = createSingle({ ...deps, driver, egress, ledger, probe: hands.ready });
 
   const report = (): HandsReport =>
     reportView({
@@ -91,7 +93,7 @@ export async function createSandboxes(
     tools: createHandsTools(hands),
     hooks: hands.hooks,
     report,
-    api: createHandsApi({ hands, ledger, audit, exposer, report }),
+    api: createHandsApi({ hands, ledger, audit, exposer, report, single }),
     async start() {
       await hands.start();
       probedAt = now();

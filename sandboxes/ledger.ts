@@ -4,6 +4,9 @@ import { StewardError } from '../core/errors.ts';
 import type { Id, Millis } from '../core/types.ts';
 import type { ProcessEntry, SnapshotRef } from './driver.ts';
 
+/** How those end that were made for one command, beside a session's own hands. */
+export const SINGLE_REASON = 'it was for one command only';
+
 export interface SandboxRow {
   id: Id;
   sessionId: Id;

@@ -27,6 +27,8 @@ export interface Auth {
   /** Too many wrong credentials of late; right ones still pass. */
   throttled(): boolean;
   noteFailure(): void;
+  /** Removes what ran out; how many rows. */
+  sweep(): number;
 }
 
 export function createAuth(db: Db, deps: { token: string; now(): Millis }): Auth {
@@ -78,6 +80,7 @@ export function createAuth(db: Db, deps: { token: string; now(): Millis }): Auth
       failures.push(now());
       if (failures.length > MAX_FAILURES) failures.shift();
     },
+    sweep: () => db.tx(() => dropCodes.run(now()).changes + dropSessions.run(now()).changes),
   };
 }
 

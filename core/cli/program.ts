@@ -3,6 +3,7 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import { loadConfig } from '../config.ts';
 import { describeError, EXIT, exitCodeOf } from '../errors.ts';
 import { KINDS, TIERS } from '../memory.ts';
+import { makeBackup, restoreBackup, showBackups } from './backup.ts';
 import { chat } from './chat.ts';
 import { type Client, createClient } from './client.ts';
 import { doctor } from './doctor/index.ts';
@@ -348,6 +349,22 @@ function createProgram(terminal: Terminal, version: string, end: (exitCode: numb
     .description('remove all secrets when their key is lost; Steward must be stopped')
     .option('--yes', 'without asking')
     .action((options) => resetVault(loadConfig(terminal.env).config.home, terminal, options));
+  program
+    .command('backup')
+    .description('a whole copy of the record, made while it is at work; prints its path')
+    .option('-l, --list', 'those there are')
+    .option(...json)
+    .action(({ list, ...options }) =>
+      list
+        ? showBackups(loadConfig(terminal.env).config.home, terminal, options)
+        : makeBackup(client(), terminal, options),
+    );
+  program
+    .command('restore')
+    .description('put a backup in the place of the record; Steward must be stopped')
+    .argument('<file>', 'its path, or the name of one in backups/')
+    .option(...json)
+    .action((file: string, options) => restoreBackup(loadConfig(terminal.env).config, terminal, file, options));
   program
     .command('doctor')
     .description('look for what is wrong and say how to mend it')

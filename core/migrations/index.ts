@@ -4,4 +4,5 @@ export const migrations: readonly string[] = [
   '0002_sandboxes.sql',
   '0003_memory.sql',
   '0004_schedules.sql',
+  '0005_schedule_looks.sql',
 ];

@@ -175,6 +175,8 @@ export function createNights(deps: NightDeps): Nights {
 
   return {
     async nightly(job, signal) {
+      // Before anything is changed.
+      if (deps.backup) await once(job, 'backed_up', deps.backup, 'memory.backed_up', signal);
       const asked = job?.progress.items === undefined;
       const at = deps.now();
       const summaries = asked ? await missingSummaries(signal) : new Map<string, Op[]>();
@@ -200,7 +202,6 @@ export function createNights(deps: NightDeps): Nights {
         },
       );
       await once(job, 'optimized', deps.optimize, 'memory.optimized', signal);
-      if (deps.backup) await once(job, 'backed_up', deps.backup, 'memory.backed_up', signal);
       return { parts, note: '' };
     },
 

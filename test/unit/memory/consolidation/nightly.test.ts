@@ -82,13 +82,13 @@ describe('the night, without a model', () => {
     expect({ ...(await night(rig)), changeId: null }).toEqual(dry);
   });
 
-  it('puts the index in order, and has a backup made', async () => {
+  it('has a backup made before anything changes, and puts the index in order', async () => {
     const done: string[] = [];
     const rig = openRig({
       deps: { optimize: async () => void done.push('optimize'), backup: async () => void done.push('backup') },
     });
     await night(rig);
-    expect(done).toEqual(['optimize', 'backup']);
+    expect(done).toEqual(['backup', 'optimize']);
   });
 
   it('a backup that fails is tried again, and nothing else is', async () => {
