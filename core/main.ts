@@ -77,7 +77,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     wakeDelivery: () => delivery.wake(),
   });
   const { db, sessions, boots, runs } = record;
-  vaultSecrets = record.vault.secrets;
+  vaultSecrets = () => [...record.vault.secrets(), ...record.hookSecrets()];
   const swept = db.tx(() => runs.sweep());
   const awake = () => boots.safeMode() === null && !stopping;
   let stopping = false;
