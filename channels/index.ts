@@ -11,12 +11,15 @@ import type { MemoryApi } from '../core/memory.ts';
 import { memoryCommand } from '../core/memory-command.ts';
 import type { MemoryStores } from '../core/memory-stores.ts';
 import type { RecordOf } from '../core/record.ts';
+import type { SchedulesApi } from '../core/schedules.ts';
 import type { LiveSettings } from '../core/settings-live.ts';
 import type { Address, Channel, Id } from '../core/types.ts';
 import { calendar } from '../core/usage.ts';
+import { newSecret } from '../core/vault-box.ts';
 import { cutMarkdown } from './telegram/cut.ts';
 import { createAuth } from './web/auth.ts';
 import { createWeb } from './web.ts';
+import { createWebhook } from './webhook.ts';
 
 export interface ChannelsDeps extends RecordOf {
   clock: Clock;
@@ -28,6 +31,7 @@ export interface ChannelsDeps extends RecordOf {
   settings: LiveSettings;
   assets: string;
   hands: HandsApi;
+  schedules: SchedulesApi;
   memory: MemoryApi;
   memoryStores: MemoryStores;
   forgetSession(id: Id): void;
@@ -85,10 +89,14 @@ export function createChannels(deps: ChannelsDeps): Channels {
     auth: createAuth(deps.db, { token: deps.token, now: clock.now }),
     transaction: deps.db.tx,
     newKey: randomUUID,
+    decoy: newSecret(),
+    hookHosts: () => settings.config().hookHosts,
     check: deps.health.check,
     status: deps.health.status,
     metrics: deps.health.metrics,
   });
+
+  const webhook = createWebhook({ webhooks: deps.webhooks, now: clock.now });
 
   const entries: readonly Entry[] = [
     {
@@ -137,12 +145,17 @@ export function createChannels(deps: ChannelsDeps): Channels {
 
   return {
     url: web.url,
-    get: (name) => (name === 'web' ? web : (live.get(name) ?? null)),
+    get: (name) => [web, webhook].find((channel) => channel.name === name) ?? live.get(name) ?? null,
     split(name, markdown) {
       const parts = live.get(name)?.split?.(markdown) ?? entryOf(name)?.cut(markdown) ?? [markdown];
       return parts.length > 0 ? parts : [markdown];
     },
-    list: () => [web, ...entries.map((entry) => live.get(entry.name) ?? stand(entry))],
+    list: () => [
+      web,
+      ...entries.map((entry) => live.get(entry.name) ?? stand(entry)),
+      // Shown once there is somebody to tell.
+      ...(deps.webhooks.list().length > 0 ? [webhook] : []),
+    ],
     async start() {
       await web.start();
       await Promise.all(entries.map(begin));
