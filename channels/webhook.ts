@@ -142,8 +142,9 @@ export function createWebhook(deps: WebhookDeps): Channel {
     stop: async () => {},
     async deliver(item, context) {
       const { gone, ...outcome } = await attempt(item, context.signal);
-      // A try that Steward itself ended says nothing about the other side.
-      if (context.signal.aborted && outcome.kind !== 'sent') return outcome;
+      // A try that Steward itself ended says nothing about the other side, and what is off keeps the note that says why.
+      const said = webhooks.opened(item.address.chat)?.target.enabled && !context.signal.aborted;
+      if (!said && outcome.kind !== 'sent') return outcome;
       if (outcome.kind === 'sent') lastSuccessAt = now();
       webhooks.tried(item.address.chat, {
         delivered: outcome.kind === 'sent',
