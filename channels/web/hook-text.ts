@@ -13,8 +13,11 @@ export const GITHUB_EVENTS = ['ping', 'issues', 'issue_comment', 'pull_request',
 const cut = (text: string, limit: number): string =>
   text.length <= limit ? text : `${text.slice(0, limit).toWellFormed()}\n[… ${text.length - limit} more characters]`;
 
+const unixLines = (text: string): string => text.replace(/\r\n/g, '\n');
+
 /** The body of the scheme `steward`: whatever its sender wrote. Bytes that are no UTF-8 become U+FFFD. */
-export const stewardText = (body: Uint8Array): string => cut(escapeHidden(new TextDecoder().decode(body)), BODY_LIMIT);
+export const stewardText = (body: Uint8Array): string =>
+  cut(escapeHidden(unixLines(new TextDecoder().decode(body))), BODY_LIMIT);
 
 const line = (value: string): string => {
   const flat = escapeHidden(value.replace(/\s+/g, ' ').trim());
@@ -116,7 +119,5 @@ export function githubText(event: string, payload: GithubPayload): string {
     value === null || value === undefined || value === '' ? [] : [`${name}: ${line(String(value))}`],
   );
   const body = (comment ?? thing)?.body?.trim();
-  return [...lines, ...(body ? ['Body:', cut(escapeHidden(body.replace(/\r\n/g, '\n')), EXCERPT_LIMIT)] : [])].join(
-    '\n',
-  );
+  return [...lines, ...(body ? ['Body:', cut(escapeHidden(unixLines(body)), EXCERPT_LIMIT)] : [])].join('\n');
 }
