@@ -348,16 +348,6 @@ describe('who is not known', () => {
     for (const message of others) expect(await shown(message)).toEqual(wrong);
   });
 
-  it('is told to wait after many tries, and who is right still passes', async () => {
-    await begin();
-    const statuses = [];
-    for (let i = 0; i < 25; i++)
-      statuses.push((await post(signed(i % 2 ? 'calls' : 'nobody', 'x', { secret: 'no' }))).status);
-    expect(statuses).toEqual([...Array(20).fill(401), ...Array(5).fill(429)]);
-    expect((await post(signed('calls', 'right'))).status).toBe(202);
-    await begin();
-  });
-
   it('gets nothing under a public name but /hooks, and no page may ask', async () => {
     const at = (path: string, headers: Record<string, string>, method = 'GET') =>
       new Promise<number>((resolve, reject) => {
@@ -379,9 +369,8 @@ describe('who is not known', () => {
       'hooks.example.com.evil.example',
       'hooks.example.com:8443',
       'other.example.com',
-      '',
     ])
-      expect([host, (await hooked(host)).status]).toEqual([host, expect.toBeOneOf([400, 403])]);
+      expect([host, (await hooked(host)).status]).toEqual([host, 403]);
     expect((await hooked('hooks.example.com', { origin: 'https://hooks.example.com' })).status).toBe(403);
     const key = { 'x-api-key': steward.token, host: 'hooks.example.com' };
     for (const path of [
@@ -453,7 +442,7 @@ describe('a hook', () => {
     expect((await run('hook', 'remove', 'shell')).code).toBe(0);
     expect((await run('webhook', 'list')).output).toContain('Nobody is told');
     said += listed.output;
-  });
+  }, 60_000);
 });
 
 describe('from the way in to the way out', () => {
@@ -476,6 +465,17 @@ describe('from the way in to the way out', () => {
       data: { schedule_id: scheduleId, schedule_name: 'On call', trigger: 'webhook', state: 'succeeded' },
     });
     expect(receiver.complaints).toEqual([]);
+  });
+});
+
+describe('who tries many times', () => {
+  it('is told to wait, and who is right still passes', async () => {
+    await begin();
+    const statuses = [];
+    for (let i = 0; i < 25; i++)
+      statuses.push((await post(signed(i % 2 ? 'calls' : 'nobody', 'x', { secret: 'no' }))).status);
+    expect(statuses).toEqual([...Array(20).fill(401), ...Array(5).fill(429)]);
+    expect((await post(signed('calls', 'right'))).status).toBe(202);
   });
 });
 
