@@ -18,7 +18,7 @@ const spec = (name: string) => ({ name, scheme: 'steward' as const, scheduleId: 
 
 const open = () => {
   record = openRecord(home, {
-    clock: { now: () => now, sleep: async () => {} },
+    clock: { now: () => now, elapsed: () => now, sleep: async () => {} },
     timeZone: 'UTC',
     safeModeAfter: 0,
     split: (_, markdown) => [markdown],
@@ -42,7 +42,7 @@ afterEach(() => {
 describe('secrets', () => {
   it('open in the next life, and share their key with the vault', () => {
     const { secret } = record.hooks.create(spec('a'));
-    const auth = { type: 'header', hosts: ['example.com'], header: 'x-key', value: 'canary-123' } as const;
+    const auth = { type: 'header' as const, hosts: ['example.com'], header: 'x-key', value: 'canary-123' };
     record.vault.createCredential(DEFAULT_VAULT, { displayName: 'x', metadata: {}, auth });
     reopen();
     expect(record.hooks.opened('a')?.secret).toBe(secret);
