@@ -76,6 +76,8 @@ export const importers: Record<string, 'one' | RegExp> = {
   '@hono/node-server': 'one',
   'better-sqlite3': 'one',
   commander: 'one',
+  croner: 'one',
+  cronstrue: 'one',
   execa: /./,
   grammy: 'one',
   'html-to-text': 'one',
