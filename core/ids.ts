@@ -24,7 +24,9 @@ export type IdPrefix =
   | 'memstore'
   | 'memver'
   | 'hook'
-  | 'whk';
+  | 'whk'
+  | 'sched'
+  | 'srun';
 
 function base32(value: bigint, length: number): string {
   let text = '';

@@ -3,5 +3,6 @@ export const migrations: readonly string[] = [
   '0001_spine.sql',
   '0002_sandboxes.sql',
   '0003_memory.sql',
+  '0004_schedules.sql',
   '0006_webhooks.sql',
 ];
