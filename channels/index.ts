@@ -17,9 +17,11 @@ import { schedulesCommand } from '../core/schedules-command.ts';
 import type { LiveSettings } from '../core/settings-live.ts';
 import type { Address, Channel, Id } from '../core/types.ts';
 import { calendar } from '../core/usage.ts';
+import { newSecret } from '../core/vault-box.ts';
 import { cutMarkdown } from './telegram/cut.ts';
 import { createAuth } from './web/auth.ts';
 import { createWeb } from './web.ts';
+import { createWebhook } from './webhook.ts';
 
 export interface ChannelsDeps extends RecordOf {
   clock: Clock;
@@ -93,10 +95,14 @@ export function createChannels(deps: ChannelsDeps): Channels {
     auth,
     transaction: deps.db.tx,
     newKey: randomUUID,
+    decoy: newSecret(),
+    hookHosts: () => settings.config().hookHosts,
     check: deps.health.check,
     status: deps.health.status,
     metrics: deps.health.metrics,
   });
+
+  const webhook = createWebhook({ webhooks: deps.webhooks, now: clock.now });
 
   const entries: readonly Entry[] = [
     {
@@ -145,12 +151,17 @@ export function createChannels(deps: ChannelsDeps): Channels {
 
   return {
     url: web.url,
-    get: (name) => (name === 'web' ? web : (live.get(name) ?? null)),
+    get: (name) => [web, webhook].find((channel) => channel.name === name) ?? live.get(name) ?? null,
     split(name, markdown) {
       const parts = live.get(name)?.split?.(markdown) ?? entryOf(name)?.cut(markdown) ?? [markdown];
       return parts.length > 0 ? parts : [markdown];
     },
-    list: () => [web, ...entries.map((entry) => live.get(entry.name) ?? stand(entry))],
+    list: () => [
+      web,
+      ...entries.map((entry) => live.get(entry.name) ?? stand(entry)),
+      // Shown once there is somebody to tell.
+      ...(deps.webhooks.list().length > 0 ? [webhook] : []),
+    ],
     async start() {
       await web.start();
       await Promise.all(entries.map(begin));

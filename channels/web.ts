@@ -12,8 +12,10 @@ import type { HandsApi } from '../core/hands.ts';
 import type { Log } from '../core/log.ts';
 import type { Channel, JsonObject, Millis } from '../core/types.ts';
 import { type ApiDeps, createApi } from './web/api.ts';
-import { allowedHosts, judgeOrigin } from './web/auth.ts';
+import { allowedHosts, hookHostFits, isHookPath, judgeOrigin } from './web/auth.ts';
 import { createBackupRoutes } from './web/backups.ts';
+import { createHookRoutes, type HookRoutesDeps } from './web/hooks.ts';
+import { createHooksApi, type HooksApiDeps } from './web/hooks-api.ts';
 import { createManaged, type ManagedDeps } from './web/managed.ts';
 import { createMemoryRoutes, type MemoryRoutesDeps } from './web/memory.ts';
 import { createSandboxRoutes } from './web/sandboxes.ts';
@@ -62,11 +64,18 @@ const MEDIA: Record<string, string> = {
   '.webmanifest': 'application/manifest+json',
 };
 
-export interface WebDeps extends Omit<ManagedDeps, 'closing' | 'signedIn'>, Omit<ApiDeps, 'baseUrl'>, MemoryRoutesDeps {
+export interface WebDeps
+  extends Omit<ManagedDeps, 'closing' | 'signedIn'>,
+    Omit<ApiDeps, 'baseUrl'>,
+    MemoryRoutesDeps,
+    HookRoutesDeps,
+    Omit<HooksApiDeps, 'mainSession'> {
   host: string;
   port: number;
   hands: HandsApi;
   backups: Backups;
+  /** Names of this server that hold for /hooks alone. */
+  hookHosts(): readonly string[];
   /** The built console. */
   assets: string;
   log: Log;
@@ -142,15 +151,19 @@ export function createWeb(deps: WebDeps): Web {
     if (!c.req.path.startsWith('/assets/')) c.header('Cache-Control', 'no-store');
     lastRequestAt = deps.now();
     const { apiKey, cookie } = presented(c);
+    const hosts = allowedHosts(deps.host, port);
+    const given = c.req.header('host');
+    const hooked = isHookPath(c.req.path) && hookHostFits(given, deps.hookHosts());
     const verdict = judgeOrigin(
       {
-        host: c.req.header('host'),
+        // A public name of /hooks counts as ours; a page under that name does not: programs send no Origin.
+        host: hooked ? [...hosts][0] : given,
         origin: c.req.header('origin'),
         fetchSite: c.req.header('sec-fetch-site'),
         method: c.req.method,
         byCookie: apiKey === undefined && cookie !== undefined,
       },
-      allowedHosts(deps.host, port),
+      hosts,
     );
     if (verdict.kind === 'refused')
       throw new StewardError('forbidden', verdict.why, {
@@ -233,6 +246,9 @@ export function createWeb(deps: WebDeps): Web {
   app.route('/api', createBackupRoutes(deps.backups));
   app.route('/api/memory', createMemoryRoutes(deps));
   app.route('/api/schedules', createScheduleRoutes(deps));
+
+  app.route('/api', createHooksApi({ ...deps, mainSession: () => deps.intake.mainSession().id }));
+  app.route('/hooks', createHookRoutes(deps));
 
   app.get('/*', (c) => {
     const missing = new StewardError('not_found', `There is nothing at ${c.req.path}.`, { op: 'find a page' });

@@ -12,6 +12,7 @@ import type { Address, Channel, DeliveryOutcome } from './types.ts';
 /** A burst may go at once, then one message a second: Telegram's advice per chat. */
 const BURST = 5;
 const PER_MESSAGE_MS = 1_000;
+const DAY_MS = 86_400_000;
 
 export interface Delivery {
   /** Looks for work; cheap, may be called at any time. */
@@ -56,8 +57,10 @@ export function createDelivery(deps: {
     return 0;
   };
 
-  const settledByEdit = (row: OutboxRow) =>
-    deps.channel(row.address.channel)?.settledByEdit?.has(row.body.kind) ?? false;
+  const repeatable = (row: OutboxRow): boolean => {
+    const channel = deps.channel(row.address.channel);
+    return channel?.keyed === true || (channel?.settledByEdit?.has(row.body.kind) ?? false);
+  };
 
   /** A row given up is an event of its session, and the owner hears of it somewhere else. */
   const giveUp = (row: OutboxRow, why: string) => {
@@ -70,14 +73,16 @@ export function createDelivery(deps: {
     ]);
     log.error({ outbox: row.id, channel: row.address.channel, why }, 'a message could not be delivered');
     // A notice belongs to no event. One that cannot be delivered is not told on: two dead chats would tell each other for ever.
-    if (row.eventId === null) return;
+    if (row.eventId === null && row.body.kind !== 'webhook') return;
+    // Programs that are gone would fill a chat: one word a day about each.
+    const what = row.body.kind === 'webhook' ? Math.floor(clock.now() / DAY_MS) : row.eventId;
     for (const address of deps.people.ownerAddresses()) {
       if (keyOf(address) === where) continue;
       outbox.enqueue({
         sessionId: row.sessionId,
         eventId: null,
         // Once for an answer of many parts.
-        key: `dead:${row.eventId}:${where}:${keyOf(address)}`,
+        key: `dead:${what}:${where}:${keyOf(address)}`,
         to: address,
         body: { kind: 'text', markdown: `⚠ A message to ${where} could not be delivered: ${why}` },
       });
@@ -111,7 +116,7 @@ export function createDelivery(deps: {
       },
     });
     crash('outbox.delivered');
-    const ending = afterTry(outcome, { ...row, externalId: external }, settledByEdit(row), clock.now());
+    const ending = afterTry(outcome, { ...row, externalId: external }, repeatable(row), clock.now());
     settle(row, ending);
     crash('outbox.settled');
     return ending;
@@ -165,7 +170,7 @@ export function createDelivery(deps: {
         const key = keyOf(row.address);
         if (key !== ended && flights.has(key)) continue;
         const why = 'Steward stopped while this was being sent';
-        settle(row, afterTry({ kind: 'unknown', why }, row, settledByEdit(row), clock.now() - 1_000));
+        settle(row, afterTry({ kind: 'unknown', why }, row, repeatable(row), clock.now() - 1_000));
       }
     } catch (error) {
       log.error({ error }, 'interrupted deliveries could not be settled');

@@ -23,6 +23,8 @@ export type IdPrefix =
   | 'mjob'
   | 'memstore'
   | 'memver'
+  | 'hook'
+  | 'whk'
   | 'sched'
   | 'srun';
 

@@ -8,6 +8,7 @@ import { createSandboxes } from '../sandboxes/index.ts';
 import { createScheduler } from '../scheduler/index.ts';
 import { createScheduleTools } from '../scheduler/tools/index.ts';
 import { startAlarms } from './alarms.ts';
+import { runAnnouncement } from './announcements.ts';
 import { backupBeforeNight, createBackups } from './backup.ts';
 import { createConsult } from './brain/consult.ts';
 import { createLanes } from './brain/lanes.ts';
@@ -27,6 +28,7 @@ import { createLog, type Log, redactor } from './log.ts';
 import type { EvaluateMemory } from './memory-evaluation.ts';
 import { createModels } from './models/index.ts';
 import { openRecord } from './record.ts';
+import type { Schedule, ScheduleRun } from './schedules.ts';
 import { createSettings } from './settings-live.ts';
 import { readToken } from './token.ts';
 import { createGuard } from './tools/guard.ts';
@@ -82,7 +84,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     wakeDelivery: () => delivery.wake(),
   });
   const { db, sessions, boots, runs } = record;
-  vaultSecrets = record.vault.secrets;
+  vaultSecrets = () => [...record.vault.secrets(), ...record.hookSecrets()];
   const backups = createBackups({ db, home: config.home, now });
   const swept = db.tx(() => runs.sweep());
   const awake = () => boots.safeMode() === null && !stopping;
@@ -151,10 +153,18 @@ export async function boot(options: BootOptions): Promise<Steward> {
   const lanes = createLanes({ carry: native.carry, clock, log });
 
   // 8. Time: what is to happen when nobody says anything.
+  const announceRun = (run: ScheduleRun, schedule: Schedule) => {
+    const said = runAnnouncement(run, schedule);
+    if (said === null) return;
+    // A run that never began has no session: the main conversation hears if its word does not arrive.
+    const sessionId = run.sessionId ?? intake.mainSession().id;
+    record.webhooks.announce(said.kind, said.data, { key: run.id, sessionId });
+  };
   const scheduler = createScheduler({
     ...record,
     ...{ clock, log, crash, timeZone: config.timeZone, awake: () => ready && awake(), wake },
     interrupt: (id) => void (awake() && lanes.interrupt(id)),
+    onEnded: announceRun,
     // Another clock than the system's has another idea of how long the machine is up.
     uptime: () => (options.clock ? null : uptime() * 1_000),
   });

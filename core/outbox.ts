@@ -57,7 +57,7 @@ export const backoff = (attempts: number): Millis => Math.min(1_000 * 2 ** Math.
 export function afterTry(
   outcome: DeliveryOutcome,
   row: Pick<OutboxRow, 'attempts' | 'externalId' | 'mayRepeat'>,
-  settledByEdit: boolean,
+  repeatable: boolean,
   now: Millis,
 ): Ending {
   switch (outcome.kind) {
@@ -74,7 +74,7 @@ export function afterTry(
         mark: false,
       };
     case 'unknown':
-      if (row.externalId !== null || settledByEdit)
+      if (row.externalId !== null || repeatable)
         return row.attempts >= MAX_ATTEMPTS
           ? { state: 'dead', error: outcome.why }
           : { state: 'pending', notBefore: now + backoff(row.attempts), error: outcome.why, mark: false };

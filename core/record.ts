@@ -9,6 +9,7 @@ import type { Clock } from './clock.ts';
 import { type Cursors, createCursors } from './cursors.ts';
 import { type Db, openDb } from './db.ts';
 import { createEvents, type Events } from './events.ts';
+import { createHooks, type Hooks } from './hooks.ts';
 import { createIds } from './ids.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import { createPeople, type People } from './people.ts';
@@ -16,7 +17,9 @@ import { createRuns, type Runs } from './runs.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createUsage, type Usage } from './usage.ts';
 import { createVault, type Vault } from './vault.ts';
+import { createBox, sharedKey } from './vault-box.ts';
 import { keySource } from './vault-key.ts';
+import { createWebhooks, type Webhooks } from './webhooks.ts';
 
 export interface RecordOf {
   db: Db;
@@ -29,12 +32,16 @@ export interface RecordOf {
   calls: Calls;
   cursors: Cursors;
   events: Events;
+  hooks: Hooks;
   outbox: Outbox;
   people: People;
   runs: Runs;
   sessions: Sessions;
   usage: Usage;
   vault: Vault;
+  webhooks: Webhooks;
+  /** Secrets of webhooks known in this life, for redaction. */
+  hookSecrets(): readonly string[];
 }
 
 export function openRecord(
@@ -55,6 +62,9 @@ export function openRecord(
   const bus = createBus();
   const blobs = createBlobs(db, now);
   const sessions = createSessions(db, { now, newId });
+  const outbox = createOutbox(db, { now, newId, split: deps.split, wake: deps.wakeDelivery });
+  const key = sharedKey(keySource(home, deps.vaultKey ?? null));
+  const box = createBox(key);
   const boots = createBoots(db, { now, newId, safeModeAfter: deps.safeModeAfter });
   return {
     db,
@@ -68,10 +78,13 @@ export function openRecord(
     calls: createCalls(db, now),
     cursors: createCursors(db),
     events: createEvents(db, { blobs, bus, now, newId, takeSeq: sessions.takeSeq }),
-    outbox: createOutbox(db, { now, newId, split: deps.split, wake: deps.wakeDelivery }),
+    hooks: createHooks(db, { box, now, newId }),
+    hookSecrets: box.words,
+    outbox,
     people: createPeople(db, now),
     runs: createRuns(db, { now, newId, bootId: boots.id, nextGeneration: sessions.nextGeneration }),
     usage: createUsage(db, { now, timeZone: deps.timeZone }),
-    vault: createVault(db, { key: keySource(home, deps.vaultKey ?? null), now, newId }),
+    vault: createVault(db, { key, now, newId }),
+    webhooks: createWebhooks(db, { box, outbox, now, newId }),
   };
 }

@@ -295,6 +295,22 @@ export const settings = {
     describe:
       'Hosts (host or host:port) of your own network that web_fetch may reach; all other private addresses are refused.',
   }),
+  hookHosts: setting({
+    key: 'STEWARD_HOOK_HOSTS',
+    schema: z
+      .string()
+      .transform((value) => words(value.toLowerCase()))
+      .refine(
+        (list) => list.every(isHostWithPort),
+        'must be host names such as hooks.example.com, separated by commas',
+      ),
+    fallback: (): string[] => [],
+    shown: 'none',
+    kind: 'list',
+    label: 'Public names of webhooks',
+    describe:
+      'Host names under which a proxy or tunnel passes requests on to /hooks, and to nothing else. See docs/webhooks.md.',
+  }),
   logLevel: setting({
     key: 'STEWARD_LOG_LEVEL',
     schema: oneOf(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']),

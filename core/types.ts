@@ -133,6 +133,8 @@ export type OutboundBody =
   /** A file of the blob store. */
   | { kind: 'file'; blob: string; name: string; mediaType: string; caption?: string }
   | { kind: 'approval'; toolUseId: Id; title: string; detail: string; why: string; expiresAt: Millis }
+  /** For programs: what happened, as JSON. Only the channel `webhook` takes it. */
+  | { kind: 'webhook'; type: string; at: Millis; data: JsonObject }
   /** Replaces the buttons of the card sent for `toolUseId` by its outcome. */
   | { kind: 'approval_closed'; toolUseId: Id; title: string; verdict: string };
 
@@ -190,6 +192,8 @@ export interface Channel {
    * is never in doubt, so a retry needs no mark.
    */
   readonly settledByEdit?: ReadonlySet<OutboundBody['kind']>;
+  /** The other side drops what it has already, by `Delivery.id`: no retry is ever in doubt. */
+  readonly keyed?: boolean;
   /** Resolves once it is receiving (or will retry by itself); throws only for a configuration no retry can mend. */
   start(): Promise<void>;
   /** Leaves nothing behind: no timer, no socket, no poll in flight. */

@@ -150,6 +150,8 @@ export function createRows(deps: RowsDeps): {
           return text(item, body.markdown, context, signal);
         case 'approval_closed':
           return closed(item, body, signal);
+        case 'webhook':
+          return { kind: 'refused', why: 'This is for a program, not for a chat.' };
         case 'approval':
         case 'file':
           try {

@@ -2,12 +2,10 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Db } from '../../core/db.ts';
 import type { Millis } from '../../core/types.ts';
+import { createThrottle } from './throttle.ts';
 
 export const LOGIN_CODE_MS: Millis = 15 * 60_000;
 export const WEB_SESSION_MS: Millis = 30 * 24 * 60 * 60_000;
-/** Wrong credentials that are answered before the rest is refused unheard. */
-const MAX_FAILURES = 20;
-const FAILURE_WINDOW_MS: Millis = 5 * 60_000;
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
 const hashOf = (text: string) => digest(text).toString('hex');
@@ -47,8 +45,8 @@ export function createAuth(db: Db, deps: { token: string; now(): Millis }): Auth
   );
   const dropSession = db.prepare<[string]>('DELETE FROM web_sessions WHERE hash = ?');
   const dropSessions = db.prepare<[Millis]>('DELETE FROM web_sessions WHERE expires_at <= ?');
-  const failures: Millis[] = [];
   return {
+    ...createThrottle(now),
     check({ apiKey, cookie }) {
       if (apiKey && timingSafeEqual(digest(apiKey), token)) return 'token';
       if (cookie && session.get(hashOf(cookie), now())) return 'cookie';
@@ -72,17 +70,21 @@ export function createAuth(db: Db, deps: { token: string; now(): Millis }): Auth
         return { value, maxAgeMs: WEB_SESSION_MS };
       }),
     logout: (cookie) => void db.tx(() => dropSession.run(hashOf(cookie))),
-    throttled() {
-      while (failures.length > 0 && failures[0]! < now() - FAILURE_WINDOW_MS) failures.shift();
-      return failures.length >= MAX_FAILURES;
-    },
-    noteFailure() {
-      failures.push(now());
-      if (failures.length > MAX_FAILURES) failures.shift();
-    },
     sweep: () => db.tx(() => dropCodes.run(now()).changes + dropSessions.run(now()).changes),
   };
 }
+
+/**
+ * Names under which others may call `/hooks` (through a proxy or tunnel), and nothing else: a public name for the console
+ * would hand its cookie to whoever can point that name elsewhere. Given with a port they mean that port alone. Pure.
+ */
+export function hookHostFits(host: string | undefined, names: readonly string[]): boolean {
+  const given = host?.toLowerCase();
+  return given !== undefined && names.some((name) => given === name || given === `${name}:443`);
+}
+
+/** One segment below /hooks, so that no other route can be meant. */
+export const isHookPath = (path: string): boolean => /^\/hooks\/[^/]+$/.test(path);
 
 /** The names this server answers to; anything else is a rebound DNS name or a mistake. Pure. */
 export function allowedHosts(host: string, port: number): ReadonlySet<string> {

@@ -12,12 +12,13 @@ const BODY_LIMIT = 8 * 1024 * 1024;
 /** A body above the limit is read to its end and dropped, so that its sender gets to see the answer; not one above this. */
 const PATIENCE = 64 * 1024 * 1024;
 
-async function readBody(c: Context, limit: number): Promise<string> {
+/** The bytes as they came, for what is signed. Throws `too_large`. `limit`: bytes. */
+export async function readRaw(c: Context, limit: number, patience = PATIENCE): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of c.req.raw.body ?? []) {
     size += chunk.length;
-    if (size > Math.max(limit, PATIENCE)) break;
+    if (size > Math.max(limit, patience)) break;
     if (size <= limit) chunks.push(chunk);
   }
   if (size > limit)
@@ -25,12 +26,12 @@ async function readBody(c: Context, limit: number): Promise<string> {
       op: 'read the request',
       hint: 'Send less, or send a file in parts.',
     });
-  return new TextDecoder().decode(Buffer.concat(chunks));
+  return Buffer.concat(chunks);
 }
 
 /** Throws `too_large`, and `invalid` for what is no JSON or nested too deep. `limit`: bytes. */
 export async function readJson(c: Context, limit = BODY_LIMIT): Promise<unknown> {
-  const text = await readBody(c, limit);
+  const text = new TextDecoder().decode(await readRaw(c, limit));
   let body: unknown;
   try {
     body = JSON.parse(text);

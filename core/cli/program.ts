@@ -8,6 +8,7 @@ import { chat } from './chat.ts';
 import { type Client, createClient } from './client.ts';
 import { doctor } from './doctor/index.ts';
 import { evalMemory } from './eval.ts';
+import * as hooks from './hooks.ts';
 import { start, stop } from './lifecycle.ts';
 import { showLogs } from './logs.ts';
 import * as memories from './memory.ts';
@@ -349,6 +350,7 @@ function createProgram(terminal: Terminal, version: string, end: (exitCode: numb
     .description('remove all secrets when their key is lost; Steward must be stopped')
     .option('--yes', 'without asking')
     .action((options) => resetVault(loadConfig(terminal.env).config.home, terminal, options));
+  addWebhookCommands(program, { client, terminal, json });
   program
     .command('backup')
     .description('a whole copy of the record, made while it is at work; prints its path')
@@ -371,6 +373,70 @@ function createProgram(terminal: Terminal, version: string, end: (exitCode: numb
     .option(...json)
     .action(async (options) => end(await doctor(terminal, options)));
   return program;
+}
+
+/** Programs that start schedules, and programs that are told how runs ended. */
+function addWebhookCommands(
+  program: Command,
+  { client, terminal, json }: { client(): Client; terminal: Terminal; json: readonly [string, string] },
+): void {
+  const hook = program.command('hook').description('webhooks that come in: each starts a schedule');
+  hook
+    .command('add')
+    .description('let a program start a schedule; prints the secret it signs with, once')
+    .argument('<name>', 'its place in the URL: /hooks/NAME')
+    .requiredOption('--schedule <id>', 'what it starts, by id or name')
+    .addOption(new Option('--scheme <scheme>', 'how it signs').choices(['steward', 'github']).default('steward'))
+    .option('--event <name>', 'github: only this event (repeat for more)', gather)
+    .option('--action <name>', 'github: only this action, as labeled (repeat)', gather)
+    .option('--label <name>', 'github: only with this label (repeat)', gather)
+    .option('--repo <owner/name>', 'github: only this repository (repeat)', gather)
+    .option('--author <login>', 'github: only what this person wrote and did (repeat)', gather)
+    .addOption(new Option('--any-author', 'github: also what strangers write').conflicts('author'))
+    .option(...json)
+    .action((name: string, options) => hooks.addHook(client(), terminal, { name, ...options }));
+  const webhook = program.command('webhook').description('webhooks that go out: who is told how runs ended');
+  webhook
+    .command('add')
+    .description('tell a program, signed; prints the secret it checks with, once')
+    .argument('<name>')
+    .argument('<url>')
+    .option('--event <kind>', 'schedule.failed, schedule.*, task.*, * (repeat)', gather)
+    .option('--allow-private', 'this is a server of your own network')
+    .option(...json)
+    .action((name: string, url: string, options) => hooks.addTarget(client(), terminal, { name, url, ...options }));
+
+  const commands = [
+    [hook, hooks.showHooks, hooks.rotateHook, hooks.switchHook, hooks.removeHook, hooks.testHook],
+    [webhook, hooks.showTargets, hooks.rotateTarget, hooks.switchTarget, hooks.removeTarget, hooks.testTarget],
+  ] as const;
+  for (const [command, show, rotate, turn, remove, test] of commands) {
+    command
+      .command('list')
+      .description('what there is, without the secrets')
+      .option(...json)
+      .action((options) => show(client(), terminal, options));
+    const named = (verb: string, description: string, run: (name: string, options: hooks.Options) => Promise<void>) =>
+      command
+        .command(verb)
+        .description(description)
+        .argument('<name>')
+        .option(...json)
+        .action(run);
+    named('rotate', 'a new secret, at once; prints it once', (name, options) =>
+      rotate(client(), terminal, name, options),
+    );
+    named('enable', 'switch it on again', (name, options) =>
+      turn(client(), terminal, { name, enabled: true }, options),
+    );
+    named('disable', 'switch it off, and keep it', (name, options) =>
+      turn(client(), terminal, { name, enabled: false }, options),
+    );
+    named('remove', 'for good', (name, options) => remove(client(), terminal, name, options));
+    named('test', command === hook ? 'begin a run as a call would' : 'send a test', (name, options) =>
+      test(client(), terminal, name, options),
+    );
+  }
 }
 
 function count(text: string): number {

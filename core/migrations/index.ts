@@ -5,4 +5,5 @@ export const migrations: readonly string[] = [
   '0003_memory.sql',
   '0004_schedules.sql',
   '0005_schedule_looks.sql',
+  '0006_webhooks.sql',
 ];

@@ -57,7 +57,13 @@ describe('deployments', () => {
     expect(made.schedule).toMatchObject({ type: 'cron', expression: '30 7 * * 1-5', last_run_at: null });
     const upcoming = made.schedule!.upcoming_runs_at!;
     expect(upcoming).toHaveLength(5);
-    const local = new Intl.DateTimeFormat('en-GB', { timeZone: 'Europe/Berlin', weekday: 'short', timeStyle: undefined, hour: '2-digit', minute: '2-digit' });
+    const local = new Intl.DateTimeFormat('en-GB', {
+      timeZone: 'Europe/Berlin',
+      weekday: 'short',
+      timeStyle: undefined,
+      hour: '2-digit',
+      minute: '2-digit',
+    });
     for (const at of upcoming) expect(local.format(new Date(at))).toMatch(/^(Mon|Tue|Wed|Thu|Fri) 07:30$/);
     expect(upcoming.toSorted()).toEqual(upcoming);
     expect(await client.beta.deployments.retrieve(made.id)).toEqual(made);
@@ -68,9 +74,16 @@ describe('deployments', () => {
     const paused = await client.beta.deployments.pause(id);
     expect(paused).toMatchObject({ status: 'paused', paused_reason: { type: 'manual' }, schedule: null });
     const run = await client.beta.deployments.run(id);
-    expect(run).toMatchObject({ type: 'deployment_run', deployment_id: id, trigger_context: { type: 'manual' }, error: null });
+    expect(run).toMatchObject({
+      type: 'deployment_run',
+      deployment_id: id,
+      trigger_context: { type: 'manual' },
+      error: null,
+    });
     const session = run.session_id!;
-    await expect.poll(async () => (await client.beta.sessions.retrieve(session)).status, { timeout: 15_000 }).toBe('idle');
+    await expect
+      .poll(async () => (await client.beta.sessions.retrieve(session)).status, { timeout: 15_000 })
+      .toBe('idle');
     const events = await all(client.beta.sessions.events.list(session));
     const answer = events.find(({ type }) => type === 'agent.message');
     expect(textOf(answer as never)).toBe('Report on: the night');
@@ -130,7 +143,11 @@ describe('deployments', () => {
   it.each([
     ['an impossible date', { schedule: { type: 'cron', expression: '0 0 30 2 *', timezone: 'UTC' } }, /never|February/],
     ['six fields', { schedule: { type: 'cron', expression: '0 0 7 * * *', timezone: 'UTC' } }, /five fields/],
-    ['an unknown zone', { schedule: { type: 'cron', expression: '0 7 * * *', timezone: 'Europe/Berlim' } }, /Europe\/Berlin/],
+    [
+      'an unknown zone',
+      { schedule: { type: 'cron', expression: '0 7 * * *', timezone: 'Europe/Berlim' } },
+      /Europe\/Berlin/,
+    ],
     ['no events', { initial_events: [] }, /initial_events/],
     ['another environment', { environment_id: 'env_none' }, /env_none/],
     ['another agent', { agent: 'agent_none' }, /agent_none/],
@@ -145,8 +162,8 @@ describe('deployments', () => {
   });
 
   it('knows only deployments under these paths', async () => {
-    const message = await request<{ id: string }>(steward, 'POST', '/api/schedules', { when: 'every day at 8', text: 'Tea' });
-    await expect(client.beta.deployments.retrieve(message.body.id)).rejects.toThrow(/no deployment/);
+    const message = await request(steward, '/api/schedules', { body: { when: 'every day at 8', text: 'Tea' } });
+    await expect(client.beta.deployments.retrieve(String(message.body.id))).rejects.toThrow(/no deployment/);
     await expect(client.beta.deploymentRuns.retrieve('srun_none')).rejects.toThrow(/no deployment run/);
   });
 });
