@@ -163,7 +163,7 @@ function segmentMessages(
       // Said to the person without the model, wherever its turn just was; it has to know of it, and nothing more.
       said.push(
         text(
-          `[${limits.wallTime(event.createdAt)}, sent by the schedule ${JSON.stringify(event.payload.name)}]`,
+          `[${limits.wallTime(event)}, sent by the schedule ${JSON.stringify(event.payload.name)}]`,
         ),
         text(cutMiddle(textOf(event), limit)),
       );
