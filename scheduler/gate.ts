@@ -1,5 +1,5 @@
 // May a run begin now? It begins, waits for something, is passed over, or takes the place of an earlier one. Pure.
-import type { Schedule, ScheduleRun } from '../core/schedules.ts';
+import type { Overlap, Schedule, ScheduleRun } from '../core/schedules.ts';
 import type { Millis } from '../core/types.ts';
 
 const SECOND: Millis = 1_000;
@@ -34,17 +34,28 @@ export type Gate =
 const wait = (why: string, until: Millis | null): Gate => ({ kind: 'wait', until, why });
 const skip = (why: string): Gate => ({ kind: 'skip', why });
 
+/**
+ * Slots may catch each other up, and the schedule says what then. What a person asks for by hand is done; each delivery of a
+ * webhook brings something of its own, so none is passed over; and runs that make up for each other's slots follow one another.
+ */
+function overlapOf({ trigger }: GateFacts['run'], { overlap, catchUp }: GateFacts['schedule']): Overlap | 'none' {
+  if (trigger === 'manual') return 'none';
+  if (trigger === 'webhook' || (trigger === 'catch_up' && catchUp === 'all'))
+    return overlap === 'replace' && trigger === 'webhook' ? 'replace' : 'queue';
+  return overlap;
+}
+
 export function mayBegin(facts: GateFacts, now: Millis): Gate {
   const { run, schedule } = facts;
   const asked = run.trigger === 'manual' || run.trigger === 'webhook';
   if (schedule.state === 'archived') return skip('The schedule was archived before it began.');
   if (schedule.state === 'paused' && !asked) return skip('The schedule was paused before it began.');
 
-  // Runs that make up for each other's slots are not in each other's way: they follow one another.
-  const overlap = schedule.catchUp === 'all' && run.trigger === 'catch_up' ? 'queue' : schedule.overlap;
-  if (facts.earlier > 0 && overlap === 'skip') return skip('An earlier run of this schedule had not ended yet.');
-  if (facts.earlier > LONGEST_QUEUE) return skip(`${LONGEST_QUEUE} runs of this schedule wait already.`);
-  if (facts.earlier > 0 && overlap === 'queue') return wait('It waits for an earlier run of this schedule.', null);
+  const overlap = facts.earlier > 0 ? overlapOf(run, schedule) : 'none';
+  if (overlap === 'skip') return skip('An earlier run of this schedule had not ended yet.');
+  if (overlap === 'queue' && facts.earlier > LONGEST_QUEUE && run.trigger !== 'webhook')
+    return skip(`${LONGEST_QUEUE} runs of this schedule wait already.`);
+  if (overlap === 'queue') return wait('It waits for an earlier run of this schedule.', null);
 
   if (facts.quietUntil !== null && run.trigger !== 'manual') return wait('Quiet hours.', facts.quietUntil);
   const waited = now - run.createdAt;
@@ -54,5 +65,5 @@ export function mayBegin(facts: GateFacts, now: Millis): Gate {
   if (run.trigger === 'catch_up' && schedule.starts.kind !== 'message' && facts.catchingUp)
     return wait('Missed runs are made up for one after the other.', now + 15 * SECOND);
   if (facts.busy && waited < BUSY_PATIENCE) return wait('The conversation it speaks in is at work.', now + 2 * SECOND);
-  return { kind: 'begin', replaces: facts.earlier > 0 };
+  return { kind: 'begin', replaces: overlap === 'replace' };
 }

@@ -52,7 +52,6 @@ describe('deployments', () => {
       metadata: { team: 'home' },
       resources: [],
       vault_ids: [],
-      budget: null,
     });
     expect(made.schedule).toMatchObject({ type: 'cron', expression: '30 7 * * 1-5', last_run_at: null });
     const upcoming = made.schedule!.upcoming_runs_at!;
