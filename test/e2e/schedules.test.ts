@@ -1,6 +1,7 @@
 // Schedules in real processes that are killed at the worst moments: a slot is one row, and one message to the person.
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { systemClock } from '../../core/clock.ts';
 import type { FailpointName } from '../../core/failpoint.ts';
@@ -145,7 +146,18 @@ it('down over the slot: said once, with both times, and the row says it was late
   expect(home.said()[0]).toMatch(/^Stretch your legs \(due \w{3} [\d-]{10} \d\d:\d\d, now \d\d:\d\d\)$/);
 }, 60_000);
 
-it('an hour asleep, a stopped process: the tick goes on, and readiness says how old it is', async () => {
+it('a clock that is moved by hours neither stops the tick nor blocks the process', async () => {
+  const { stdout } = await execa(process.execPath, ['test/fixtures/tick-under-a-moved-clock.ts']);
+  const moves = stdout.split('\n').map((line) => JSON.parse(line) as { hours: number; beats: number; blocked: number });
+  expect(moves.map(({ hours }) => hours)).toEqual([10, -5]);
+  // node-cron by itself: 12 seconds of a blocked process for the first, and no beat for five hours for the second.
+  for (const { beats, blocked } of moves) {
+    expect(beats).toBeGreaterThanOrEqual(2);
+    expect(blocked).toBeLessThan(1_000);
+  }
+}, 60_000);
+
+it('a process that was stopped ticks again at once, and readiness says so', async () => {
   const home = house();
   const steward = await home.start();
   const check = async () => {
