@@ -23,6 +23,11 @@ export const FAILPOINTS = [
   'outbox.placed',
   'outbox.delivered',
   'outbox.settled',
+  'schedule.claimed',
+  'schedule.after_event',
+  'schedule.committed',
+  'schedule.before_end',
+  'schedule.ended',
 ] as const;
 
 export type FailpointName = (typeof FAILPOINTS)[number];

@@ -16,6 +16,8 @@ export const VERSION = '0.1.0';
 const PROBE_MS: Millis = 5_000;
 /** An outbox row that waits longer than this is a finding. */
 const OUTBOX_LATE_MS: Millis = 120_000;
+/** The scheduler looks at the clock each second; one that did not for so long is stuck. */
+const TICK_LATE_MS: Millis = 15_000;
 /** Loop delay above this is shown; measured each second. */
 const LAG_MS: Millis = 250;
 
@@ -83,6 +85,8 @@ export interface HealthDeps {
   config(): Config;
   hands(): HandsReport;
   memory?(): MemoryReport;
+  /** Milliseconds since the scheduler last got on; null before it began. */
+  tickAge?(): Millis | null;
   warnings(): readonly string[];
   channels(): readonly Channel[];
   models(): readonly string[];
@@ -116,6 +120,14 @@ function handsCheck(hands: HandsReport, age: (at: Millis | null) => number | nul
   ];
   const ok = hands.state !== 'off' && hands.isolation !== 'none' && hands.broker.state !== 'failing';
   return { name: 'hands', ok, detail: parts.join('; '), age_ms: age(hands.probedAt), critical: false };
+}
+
+function tickCheck(age: Millis | null): Check {
+  const ok = age === null || age < TICK_LATE_MS;
+  const detail = ok
+    ? 'looks each second'
+    : `did not look at the clock for ${Math.round(age / 1_000)} s; restart Steward`;
+  return { name: 'scheduler', ok, detail, age_ms: age === null ? null : Math.round(age), critical: true };
 }
 
 function embeddingsCheck(found: EmbeddingsReport, age: (at: Millis | null) => number | null): Check[] {
@@ -201,6 +213,7 @@ export function createHealth(deps: HealthDeps): Health {
           age_ms: late,
           critical: false,
         },
+        ...(deps.tickAge ? [tickCheck(deps.tickAge())] : []),
         handsCheck(deps.hands(), age),
         ...(deps.memory ? embeddingsCheck(deps.memory().embeddings, age) : []),
         ...deps.channels().map((channel) => channelCheck(channel.health(now()))),

@@ -22,7 +22,9 @@ export type IdPrefix =
   | 'mqst'
   | 'mjob'
   | 'memstore'
-  | 'memver';
+  | 'memver'
+  | 'sched'
+  | 'srun';
 
 function base32(value: bigint, length: number): string {
   let text = '';

@@ -1,9 +1,11 @@
 // The table of contents: starts Steward in numbered steps, stops it by the same steps backwards. The only file that sees every room.
+import { uptime } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createChannels } from '../channels/index.ts';
 import { createMemory } from '../memory/index.ts';
 import { createSandboxes } from '../sandboxes/index.ts';
+import { createScheduler } from '../scheduler/index.ts';
 import { startAlarms } from './alarms.ts';
 import { createConsult } from './brain/consult.ts';
 import { createLanes } from './brain/lanes.ts';
@@ -142,7 +144,16 @@ export async function boot(options: BootOptions): Promise<Steward> {
   });
   const lanes = createLanes({ carry: native.carry, clock, log });
 
-  // 8. Channels: the ways in and out.
+  // 8. Time: what is to happen when nobody says anything.
+  const scheduler = createScheduler({
+    ...record,
+    ...{ clock, log, crash, timeZone: config.timeZone, awake: () => ready && awake(), wake },
+    interrupt: (id) => void (awake() && lanes.interrupt(id)),
+    // Another clock than the system's has another idea of how long the machine is up.
+    uptime: () => (options.clock ? null : uptime() * 1_000),
+  });
+
+  // 9. Channels: the ways in and out.
   const resume = () => {
     delivery.start();
     for (const id of sessions.toWake(now())) wake(id);
@@ -159,6 +170,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     config: settings.config,
     hands: sandboxes.report,
     memory: () => ({ embeddings: memory.embeddings() }),
+    tickAge: scheduler.age,
     warnings: settings.warnings,
     channels: () => channels.list(),
     models: () => models.list.map((model) => model.name),
@@ -212,6 +224,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     ready = false;
     alarms.stop();
     await channels.stopIntake();
+    await scheduler.stop();
     await lanes.stop(GRACE_MS);
     await delivery.stop();
     await memory.stop();
@@ -229,7 +242,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     log.info({}, 'stopped');
   };
 
-  // 9. Go: what was cut off goes on, what waited is sent.
+  // 10. Go: what was cut off goes on, what waited is sent.
   const alarms = startAlarms({ record, intake, log, now, wake, leaveSafeMode, forgetSession: forget });
   try {
     await channels.start();
@@ -244,6 +257,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
   else resume();
   ready = true;
   db.tx(() => boots.ready());
+  scheduler.start();
   log.info(
     { url: channels.url(), models: models.list.map((model) => model.name), interrupted_runs: swept.length },
     'ready',

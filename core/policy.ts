@@ -2,6 +2,18 @@
 import { groundOf, type Saying } from './own-words.ts';
 import type { Action, Address, Trust } from './types.ts';
 
+/** What the owner allowed once, when they made the schedule that began this turn. */
+export interface Granted {
+  hosts: ReadonlySet<string>;
+  recipients: readonly Address[];
+  /** The tool in question is among those allowed. */
+  tool: boolean;
+  /** Nobody looks on: what would be asked is denied at once. */
+  unattended: boolean;
+  /** Of the schedule. */
+  name: string;
+}
+
 export interface Facts {
   /** Whose conversation this is. */
   trust: Trust;
@@ -17,6 +29,8 @@ export interface Facts {
   said: readonly Saying[];
   /** What the agent's configuration says about this tool. */
   configured: 'always_allow' | 'always_ask' | null;
+  /** Null: no schedule began this turn. */
+  granted: Granted | null;
 }
 
 export interface Verdict {
@@ -121,11 +135,46 @@ const memoryRules: readonly Rule[] = [
   },
 ];
 
+/** Within it a scheduled run acts without asking, also beside text from outside: that was weighed when the schedule was made. */
+const grantRules: readonly Rule[] = [
+  (action, { granted, trust, configured }) => {
+    if (!granted || trust !== 'owner') return null;
+    if (configured === 'always_ask' && !granted.tool) return null;
+    const yes = allow(`You allowed it when you made “${granted.name}”.`);
+    switch (action.type) {
+      case 'fetch':
+        return granted.hosts.has(action.host) ? yes : null;
+      case 'send': {
+        const { to } = action;
+        return to !== 'here' && granted.recipients.some((address) => same(address, to)) ? yes : null;
+      }
+      case 'hands': {
+        const reaches = (host: string) => granted.hosts.has(host) || granted.hosts.has(host.replace(/:\d+$/, ''));
+        // A host alone does not allow commands on the machine itself, nor a tool alone a host.
+        return action.hosts.every(reaches) && (granted.tool || (action.isolated && action.hosts.length > 0))
+          ? yes
+          : null;
+      }
+      case 'memory':
+      case 'tool':
+        return granted.tool ? yes : null;
+    }
+  },
+];
+
+/** A morning job never waits for a button that nobody presses. */
+function unattended(verdict: Verdict, granted: Granted | null): Verdict {
+  if (verdict.kind !== 'ask' || !granted?.unattended) return verdict;
+  return deny(
+    `${verdict.why} The schedule “${granted.name}” runs unattended and was not given this; the owner can add it to its grants.`,
+  );
+}
+
 export function decide(action: Action, facts: Facts): Verdict {
-  const verdicts = [...rules, ...handsRules, ...memoryRules]
+  const verdicts = [...grantRules, ...rules, ...handsRules, ...memoryRules]
     .map((rule) => rule(action, facts))
     .filter((verdict) => verdict !== null);
-  return (
-    verdicts.find((verdict) => verdict.kind === 'deny') ?? verdicts[0] ?? ask('No rule allows this without asking.')
-  );
+  const verdict =
+    verdicts.find(({ kind }) => kind === 'deny') ?? verdicts[0] ?? ask('No rule allows this without asking.');
+  return unattended(verdict, facts.granted);
 }

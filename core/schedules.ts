@@ -176,6 +176,21 @@ export interface Author {
   here: Address | null;
 }
 
+/** What a turn that a schedule began may do and cost; in the origin of its first event, so that the API never takes or shows it. */
+export interface Mandate {
+  scheduleId: Id;
+  runId: Id;
+  /** Of the schedule, for people. */
+  name: string;
+  grants: Grants;
+  /** Nobody looks on: what would be asked and was not granted is denied. */
+  unattended: boolean;
+  model: string | null;
+  budgetUsd: number | null;
+  /** For a late run, before its first answer: `scheduled 07:30, now 08:10, 1 missed`. */
+  label: string | null;
+}
+
 /** What a webhook brought: words from outside, laid beside the prompt. The same `dedupe` is the same run. */
 export interface RunInput {
   dedupe: string;

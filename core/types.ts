@@ -1,4 +1,5 @@
 // The vocabulary: the nouns every room shares. Types only, no behaviour.
+import type { Mandate } from './schedules.ts';
 
 /** Epoch milliseconds; every stored time. */
 export type Millis = number;
@@ -92,6 +93,8 @@ export interface Origin {
   sender: Sender;
   address: Address;
   role: Role | 'group' | 'system';
+  /** Set when a schedule began it: what the turn may do without asking, and its limits. */
+  mandate?: Mandate;
 }
 
 // ---------------------------------------------------------------- intake

@@ -17,6 +17,7 @@ import type { Asked } from './ask.ts';
 import type { Calls } from './calls.ts';
 import { resultEvent } from './execute.ts';
 import { factsOf, replyTo } from './facts.ts';
+import { withLabel } from './mandate.ts';
 import { openCalls } from './step.ts';
 
 export interface CommitDeps {
@@ -119,7 +120,7 @@ export function commitAnswer(deps: CommitDeps, turn: Turn, answer: Extract<Asked
         answer.messageId,
         answer.messageId,
         replyTo(turn.slice),
-        texts.map(({ text }) => text).join('\n\n'),
+        withLabel(turn.slice, texts.map(({ text }) => text).join('\n\n')),
       );
 
     const uses = answer.blocks.filter((block) => block.type === 'tool_use');

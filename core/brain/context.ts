@@ -139,6 +139,14 @@ function segmentMessages(
           `[Result of the earlier call ${names.get(useId) ?? useId} (${useId})]\n${cutMiddle(textOf(event), limit)}`,
         ),
       );
+    else if (event.type === 'schedule.message' && !event.payload.redacted)
+      // Said to the person without the model, wherever its turn just was; it has to know of it, and nothing more.
+      said.push(
+        text(
+          `[${limits.wallClock.format(event.createdAt)}, sent by the schedule ${JSON.stringify(event.payload.name)}]`,
+        ),
+        text(cutMiddle(textOf(event), limit)),
+      );
     else if (event.type === 'user.message' && !skip.has(event.id)) {
       const content = filled(contentOf(event));
       // Before the message it was found for: the last word is the person's.

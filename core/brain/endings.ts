@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts';
 import type { NewEvent } from '../events.ts';
 import type { Log } from '../log.ts';
 import type { RunOutcome } from '../runs.ts';
+import type { Mandate } from '../schedules.ts';
 import { textResult } from '../tools/tool.ts';
 import type { Address, Id, JsonObject, LogEvent, Millis, StopReason } from '../types.ts';
 import type { Asked } from './ask.ts';
@@ -63,6 +64,8 @@ export interface Endings {
   /** The model could not be asked: the message is kept and the person told once, or the turn ends with the reason. */
   failed(turn: Turn, asked: Extract<Asked, { kind: 'failed' }>): Ended;
   overBudget(turn: Turn, verdict: Extract<BudgetVerdict, { kind: 'stop' }>): Ended;
+  /** As `overBudget` for a scheduled run: it ends for good, by its own budget or the day's. */
+  runOverBudget(turn: Turn, mandate: Mandate, verdict: { spentUsd: number; limitUsd: number }): Ended;
   /** Messages under which the process died again and again are set aside, and the person is told. */
   quarantine(turn: Turn, trigger: LogEvent): void;
   tooLong(turn: Turn, steps: number): Ended;
@@ -174,6 +177,19 @@ export function createEndings(deps: CommitDeps & { clock: Clock; log: Log }): En
         rest(turn, { type: 'budget_reached' }, verdict.until);
       });
       return { outcome: 'waiting' };
+    },
+
+    runOverBudget(turn, mandate, { spentUsd, limitUsd }) {
+      const of = mandate.budgetUsd === limitUsd ? 'Its budget' : 'The budget of the day';
+      const words = `“${mandate.name}” was stopped. ${of} is used up ($${spentUsd.toFixed(2)} of $${limitUsd.toFixed(2)}).`;
+      db.tx(() => {
+        cancelAll(turn, 'Steward');
+        // It closes the turn: a job is not answered tomorrow, its schedule begins it again when it is due.
+        const event = append(turn, errorEvent('billing_error', words, 'exhausted'));
+        tell(turn, event, replyTo(turn.slice), `⚠ ${words}`);
+        rest(turn, { type: 'budget_reached' });
+      });
+      return { outcome: 'failed' };
     },
 
     quarantine(turn, trigger) {

@@ -3,8 +3,10 @@
 import type { Agent } from '../agents.ts';
 import { CONFIGURED_MODEL } from '../agents.ts';
 import type { Facts } from '../policy.ts';
+import type { Mandate } from '../schedules.ts';
 import type { Address, Id, JsonObject, LogEvent, Session } from '../types.ts';
 import { answeredBy, textOf } from './context.ts';
+import { mandateOf } from './mandate.ts';
 
 /** Labels are bounded as in DNS: without that, one long word (a pasted file) would take quadratic time. */
 const HOST =
@@ -56,6 +58,15 @@ function toolPermission(agent: Agent, tool: string): Facts['configured'] {
   return policy === 'always_ask' || policy === 'always_allow' ? policy : null;
 }
 
+const grantedBy = (mandate: Mandate | null, tool: string): Facts['granted'] =>
+  mandate && {
+    hosts: new Set(mandate.grants.hosts.map((host) => host.toLowerCase())),
+    recipients: mandate.grants.recipients,
+    tool: mandate.grants.tools.includes(tool),
+    unattended: mandate.unattended,
+    name: mandate.name,
+  };
+
 export function factsOf(input: {
   session: Session;
   agent: Agent;
@@ -92,16 +103,18 @@ export function factsOf(input: {
     knownHosts: new Set([...fetched, ...reached]),
     said: owner.map((event) => ({ id: event.id, text: textOf(event) })),
     configured: toolPermission(input.agent, input.tool),
+    granted: grantedBy(mandateOf(slice), input.tool),
   };
 }
 
-/** The models to try for an agent, in order: its own first, then the configured failover list. */
+/** The models to try, in order: the one a schedule names or the agent's own first, then the configured failover list. */
 export function modelsFor<M extends { name: string }>(
   agent: Agent,
   configured: readonly M[],
   named: (name: string) => M,
+  wanted: string | null = null,
 ): M[] {
-  const own = agent.spec.model.id;
+  const own = wanted ?? agent.spec.model.id;
   if (own === CONFIGURED_MODEL || configured.some((model) => model.name === 'offline')) return [...configured];
   return [named(own), ...configured.filter((model) => model.name !== own)];
 }

@@ -10,6 +10,7 @@ import { compactionPoint, plainDigest, summaryRequest } from './compaction.ts';
 import { buildContext } from './context.ts';
 import { type Ended, type Endings, holdsOf } from './endings.ts';
 import { isTainted, modelsFor, replyTo } from './facts.ts';
+import { mandateOf, spentInTurn } from './mandate.ts';
 import { systemPrompt } from './prompt.ts';
 import type { Slice } from './slices.ts';
 import { unanswered } from './step.ts';
@@ -36,9 +37,16 @@ export interface RequestDeps extends CommitDeps, Omit<AskDeps, 'show' | 'named'>
 export type Requested = Ended | { partialText: string } | null;
 
 export async function request(deps: RequestDeps, turn: Turn, signal: AbortSignal): Promise<Requested> {
-  const models = modelsFor(turn.agent, deps.models(), deps.namedModel);
+  const mandate = mandateOf(turn.slice);
+  const models = modelsFor(turn.agent, deps.models(), deps.namedModel, mandate?.model);
   const budget = deps.budget(models[0]!.name);
-  if (budget.kind === 'stop') return deps.endings.overBudget(turn, budget);
+  const spentUsd = mandate ? spentInTurn(turn.slice) : 0;
+  if (mandate?.budgetUsd && spentUsd >= mandate.budgetUsd)
+    return deps.endings.runOverBudget(turn, mandate, { spentUsd, limitUsd: mandate.budgetUsd });
+  if (budget.kind === 'stop')
+    return mandate?.unattended
+      ? deps.endings.runOverBudget(turn, mandate, budget)
+      : deps.endings.overBudget(turn, budget);
   const block = deps.memory.block(turn.session);
   const system = systemPrompt(turn.agent, turn.session, block.text);
   const recalled = await recall(deps, turn);

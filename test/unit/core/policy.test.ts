@@ -1,7 +1,7 @@
 // Every rule of policy as a table, and what must hold whatever the rules are.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { decide, type Facts } from '../../../core/policy.ts';
+import { decide, type Facts, type Granted } from '../../../core/policy.ts';
 import type { Action, Address } from '../../../core/types.ts';
 
 const here: Address = { channel: 'telegram', chat: '1' };
@@ -14,6 +14,7 @@ const facts = (change: Partial<Facts> = {}): Facts => ({
   knownHosts: new Set(),
   said: [],
   configured: null,
+  granted: null,
   ...change,
 });
 const send = (to: Address | 'here'): Action => ({ type: 'send', to, what: 'message' });
@@ -109,6 +110,62 @@ describe('decide', () => {
   });
 });
 
+describe('what a schedule was given', () => {
+  const given = (change: Partial<Granted> = {}): Granted => ({
+    hosts: new Set(),
+    recipients: [],
+    tool: false,
+    unattended: false,
+    name: 'Brief',
+    ...change,
+  });
+  const hosts = new Set(['example.org']);
+  const hands = (...wanted: string[]): Action => ({ type: 'hands', hosts: wanted, isolated: true });
+  const bare: Action = { type: 'hands', hosts: [], isolated: false };
+  const away = { tainted: true };
+  it.each<[string, Action, Granted, Partial<Facts>, string]>([
+    ['a granted host, beside text from outside', fetch('example.org'), given({ hosts }), away, 'allow'],
+    ['another host', fetch('evil.example'), given({ hosts }), away, 'ask'],
+    ['another host, nobody looking on', fetch('evil.example'), given({ hosts, unattended: true }), {}, 'deny'],
+    [
+      'a named host, nobody looking on',
+      fetch('example.org'),
+      given({ unattended: true }),
+      { namedHosts: named },
+      'allow',
+    ],
+    ['a granted recipient', send(there), given({ recipients: [there] }), away, 'allow'],
+    ['another recipient', send(there), given({ recipients: [here] }), {}, 'ask'],
+    ['the answer itself', send(here), given({ unattended: true }), away, 'allow'],
+    ['a granted tool', tool, given({ tool: true }), away, 'allow'],
+    ['another tool, nobody looking on', tool, given({ unattended: true }), {}, 'deny'],
+    ['commands that reach a granted host', hands('example.org:443'), given({ hosts }), away, 'allow'],
+    ['commands that reach one more', hands('example.org', 'evil.example'), given({ hosts }), {}, 'ask'],
+    ['a push, though the host is granted', hands('push:example.org'), given({ hosts, tool: true }), {}, 'ask'],
+    ['a granted push', hands('push:example.org'), given({ hosts: new Set(['push:example.org']) }), {}, 'allow'],
+    ['commands without a sandbox', bare, given({ hosts, unattended: true }), {}, 'deny'],
+    ['commands without a sandbox by a granted tool', bare, given({ tool: true }), {}, 'allow'],
+    ['the same beside text from outside', bare, given({ tool: true }), away, 'deny'],
+    [
+      'a granted host where the agent is to ask',
+      fetch('example.org'),
+      given({ hosts }),
+      { configured: 'always_ask' },
+      'ask',
+    ],
+    ['a grant in the hands of a guest', fetch('example.org'), given({ hosts }), { trust: 'guest' }, 'ask'],
+    ['a guest who sends elsewhere', send(there), given({ recipients: [there] }), { trust: 'guest' }, 'deny'],
+  ])('%s', (_, action, granted, change, kind) => {
+    expect(decide(action, facts({ ...change, granted })).kind).toBe(kind);
+  });
+
+  it('a refusal says what was missing and who can give it', () => {
+    const { why } = decide(fetch('evil.example'), facts({ granted: given({ unattended: true }) }));
+    expect(why).toContain('evil.example');
+    expect(why).toContain('“Brief” runs unattended and was not given this; the owner can add it to its grants.');
+  });
+});
+
 const address = fc.record({ channel: fc.constantFrom('telegram', 'lark'), chat: fc.constantFrom('1', '2') });
 const host = fc.constantFrom('example.org', 'evil.example', 'localhost');
 const anyAction: fc.Arbitrary<Action> = fc.oneof(
@@ -122,6 +179,7 @@ const anyAction: fc.Arbitrary<Action> = fc.oneof(
   fc.constantFrom(search, forget, save('identity'), save('state'), save('reference')),
 );
 const anyFacts: fc.Arbitrary<Facts> = fc.record({
+  granted: fc.constant(null),
   trust: fc.constantFrom('owner' as const, 'guest' as const, 'group' as const),
   tainted: fc.boolean(),
   replyTo: fc.array(address, { maxLength: 2 }),
