@@ -21,6 +21,8 @@ const DAY = 24 * HOUR;
 
 /** Looks every `step`: two changes within one are missed. */
 export function oracleClock(timeZone: string, from: number, to: number, step = 8 * HOUR): OracleClock {
+  // What is read has no seconds.
+  const begin = Math.floor(from / MINUTE) * MINUTE;
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone,
     hourCycle: 'h23',
@@ -42,9 +44,9 @@ export function oracleClock(timeZone: string, from: number, to: number, step = 8
     return Date.UTC(year, month - 1, date, hour, minute);
   };
   const steps: { from: number; offset: number }[] = [];
-  let offset = read(from) - from;
-  steps.push({ from, offset });
-  for (let t = from; t < to; ) {
+  let offset = read(begin) - begin;
+  steps.push({ from: begin, offset });
+  for (let t = begin; t < to; ) {
     const next = t + step;
     if (read(next) - next !== offset) {
       let change = t;
