@@ -249,14 +249,24 @@ export function judge({ createdAt, ups, schedules, rows }: Lived): string[] {
       byKey.set(row.key, row);
       if (wanted.get(row.key)?.at !== row.at) say('a row for no slot', row.at);
       if (row.state !== 'succeeded' && row.state !== 'missed') say(`it is ${row.state}`, row.at);
-      if (row.startedAt !== null && row.startedAt < row.at) say('it ran before its time', row.at);
+      if (row.startedAt === null) continue;
+      if (row.startedAt < row.at) say('it ran before its time', row.at);
+      const { startedAt } = row;
+      const waking = ups.some(({ first }) => first !== null && startedAt >= first && startedAt <= first + LATE);
+      if (startedAt - row.at > LATE && !waking) say('it ran late, and not when it woke', row.at);
     }
     for (const { key, at } of expected) if (!byKey.has(key)) say('a due slot has no row', at);
 
-    const ran = (at: number) => mine.some((row) => row.at === at && row.state === 'succeeded');
     let seen = createdAt;
+    let setBack = false;
     for (const { from, first, to } of ups) {
+      if (from < seen) setBack = true;
       if (first === null) continue;
+      // What was only missed may still run in its time when the clock comes to it again: not at this wake.
+      const ranNow = (key: string) => {
+        const row = byKey.get(key);
+        return row?.state === 'succeeded' && row.startedAt! >= first && row.startedAt! <= first + LATE;
+      };
       // What came due while it was up runs then.
       for (const { key, at } of expected) {
         if (at <= Math.max(seen, first) || at > to - LATE) continue;
@@ -271,16 +281,15 @@ export function judge({ createdAt, ups, schedules, rows }: Lived): string[] {
       const newest = gone.at(-1);
       if (newest) {
         const window = Math.max(MINUTE, catchUp === 'none' ? 0 : (windowMs ?? windowOf(rule)));
-        const runs = gone.filter(({ at }) => ran(at));
+        const runs = gone.filter(({ key }) => ranNow(key));
         if (runs.length > (catchUp === 'all' ? 10 : 1)) say(`${runs.length} runs at once`, newest.at);
-        if (first - newest.at <= window && !ran(newest.at)) say('the newest slot was not made up for', newest.at);
+        if (first - newest.at <= window && !ranNow(newest.key)) say('the newest slot was not made up for', newest.at);
         for (const { at } of runs) if (first - at > window + LATE) say('it ran although it was too old', at);
         const made = runs.reduce((sum, { key }) => sum + byKey.get(key)!.missedBefore, 0);
-        if (catchUp === 'latest' && runs.length === 1 && made !== gone.length - 1)
+        if (!setBack && catchUp === 'latest' && runs.length === 1 && made !== gone.length - 1)
           say(`it makes up for ${made} instead of ${gone.length - 1}`, newest.at);
       }
       seen = Math.max(seen, to);
-      void from;
     }
   }
   return wrong;
