@@ -141,8 +141,8 @@ function hostsOf(command: string): [names: string[], value: Json][] {
 export function readCommand(text: string): Command | undefined {
   const said = text.trim().replace(/^please\s+/i, '');
   for (const { tool, pattern, values } of COMMANDS) {
-    const groups = pattern.exec(said)?.groups;
-    if (groups) return { tool, input: (offered) => named(offered, values(groups)) };
+    const match = pattern.exec(said);
+    if (match) return { tool, input: (offered) => named(offered, values(match.groups ?? {})) };
   }
   return undefined;
 }
