@@ -9,7 +9,7 @@ import { openRecord } from '../../core/record.ts';
 import type { ScheduleDraft } from '../../core/schedules.ts';
 import { openSqlite } from '../../core/sqlite.ts';
 import { createScheduler } from '../../scheduler/index.ts';
-import { startMessagesApi } from '../fakes/messages-api.ts';
+import { type Handler, startMessagesApi, toolResults } from '../fakes/messages-api.ts';
 import { makeHome, type StewardProcess, startSteward } from '../helpers/process.ts';
 import { until } from '../helpers/rig.ts';
 import { quiet } from '../helpers/scheduler-room.ts';
@@ -127,6 +127,51 @@ describe('a death at the slot', () => {
     },
     60_000,
   );
+});
+
+describe('a run that nobody looks at', () => {
+  const open = async (handler: Handler) => {
+    const model = await startMessagesApi({ handler });
+    onTestFinished(() => model.close());
+    const home = house({
+      ANTHROPIC_API_KEY: 'sk-test-right',
+      ANTHROPIC_BASE_URL: model.url,
+      STEWARD_MODEL: 'claude-opus-5-5',
+    });
+    return { model, home };
+  };
+  const starts = { kind: 'prompt', text: 'Look at the news.', session: 'own' } as const;
+
+  it('is denied at once what it was not given, and comes to its end', async () => {
+    const { home } = await open((asked) => {
+      const [result] = toolResults(asked);
+      if (result) return `I may not: ${result.text}`;
+      return { content: [{ type: 'tool_use', name: 'web_fetch', input: { url: 'http://news.example/' } }] };
+    });
+    const id = home.make({ name: 'News', starts });
+    const steward = await home.start();
+    await until('the end', () => ended(home.rows(id)));
+    const [row] = home.rows(id);
+    expect(row!.state).toBe('succeeded');
+    expect(row!.result).toContain('“News” runs unattended and was not given this; the owner can add it to its grants.');
+    expect((await request(steward, '/api/status')).body).toMatchObject({ approvals_pending: 0 });
+  }, 60_000);
+
+  it('asks the model its schedule names, and is stopped when its own budget is used up', async () => {
+    const { home, model } = await open(() => ({
+      content: [{ type: 'tool_use', name: 'effect_pure', input: { label: 'x' } }],
+    }));
+    const grants = { hosts: [], tools: ['effect_pure'], recipients: [] };
+    const id = home.make({ starts, grants, model: 'claude-haiku-4-5', budgetUsd: 0.000_001 });
+    await home.start();
+    await until('the end', () => ended(home.rows(id)));
+    expect(home.rows(id)).toMatchObject([
+      { state: 'failed', reason: expect.stringMatching(/“Legs” was stopped\. Its budget is used up/) },
+    ]);
+    const asked = model.requests.map(({ body }) => (body as { model: string }).model);
+    expect(new Set(asked)).toEqual(new Set(['claude-haiku-4-5']));
+    expect(asked).toHaveLength(1);
+  }, 60_000);
 });
 
 it('down over the slot: said once, with both times, and the row says it was late', async () => {
