@@ -3,9 +3,11 @@ import { createInterface, type Interface } from 'node:readline/promises';
 import { text as readAll } from 'node:stream/consumers';
 import { z } from 'zod';
 import { describeError, EXIT, StewardError } from '../errors.ts';
+import { SCHEDULES_HELP } from '../schedules-command.ts';
 import type { Client } from './client.ts';
 import { listMemory, searchMemory, showMemory } from './memory.ts';
 import { forgetMemory } from './memory-edit.ts';
+import { schedulesInChat } from './schedules.ts';
 import { type ApprovalView, session as sessionShape, status as statusShape } from './shapes.ts';
 import { harmless, note, type Terminal } from './terminal.ts';
 import { createTranscript } from './transcript.ts';
@@ -74,7 +76,7 @@ async function converse(conversation: Conversation): Promise<number> {
   prompt.on('close', () => leaving.abort());
   note(
     terminal,
-    'Type a message. /new begins a new conversation, /memory shows what is known, /quit or Ctrl-C leaves.',
+    'Type a message. /new begins a new conversation, /memory shows what is known, /schedules what is due, /quit or Ctrl-C leaves.',
   );
   try {
     while (!leaving.signal.aborted) {
@@ -86,6 +88,8 @@ async function converse(conversation: Conversation): Promise<number> {
         note(terminal, 'A new conversation.');
       } else if (/^\/memory\b/.test(line)) {
         await memory(conversation, line.slice('/memory'.length).trim());
+      } else if (/^\/schedules\b/.test(line)) {
+        await schedules(conversation, line.slice('/schedules'.length).trim());
       } else if (line !== '') {
         answering = true;
         interrupted = false;
@@ -113,6 +117,14 @@ async function memory({ client, terminal }: Conversation, args: string): Promise
     else if (/^(show|forget)\b/i.test(args))
       note(terminal, `Which one? Say its id: /memory ${args.split(/\s/, 1)[0]} mem_…`);
     else await searchMemory(client, terminal, args, { limit: 10 });
+  } catch (error) {
+    note(terminal, describeError(error));
+  }
+}
+
+async function schedules({ client, terminal }: Conversation, args: string): Promise<void> {
+  try {
+    if (!(await schedulesInChat(client, terminal, args))) note(terminal, SCHEDULES_HELP);
   } catch (error) {
     note(terminal, describeError(error));
   }

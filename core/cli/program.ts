@@ -16,6 +16,7 @@ import * as edits from './memory-edit.ts';
 import { decide, pair, showApprovals, showLogin } from './people.ts';
 import { exportMemory, importMemory } from './portability.ts';
 import { loadEvaluation, run } from './run.ts';
+import * as schedules from './schedules.ts';
 import { showSessions, showStatus, showUsage } from './status.ts';
 import type { Terminal } from './terminal.ts';
 import { showTrace } from './trace.ts';
@@ -272,6 +273,72 @@ function createProgram(terminal: Terminal, version: string, end: (exitCode: numb
     .description('how much there is')
     .option(...json)
     .action((options) => memories.showStats(client(), terminal, options));
+  const listed = (command: Command): Command =>
+    command
+      .description('what is scheduled, the newest first')
+      .option('-n, --limit <count>', 'how many', count, 50)
+      .option('-a, --all', 'the removed ones too')
+      .option(...json)
+      .action((options) => schedules.listSchedules(client(), terminal, options));
+  listed(program.command('schedules'));
+  const schedule = program.command('schedule').description('what happens by itself, and when');
+  listed(schedule.command('list'));
+  schedule
+    .command('add')
+    .description('steward schedule add "every weekday at 7:30" "weather and my open loops"')
+    .argument('<when>', 'in words, or a cron expression of five fields')
+    .argument('<text>', 'what the model is asked then; with --message what is said')
+    .option('--name <name>', 'a short name; made from the text')
+    .option('--tz <zone>', 'the time zone, as Europe/Berlin')
+    .addOption(
+      new Option('--message', 'the text itself is sent; no model is needed').conflicts(['prompt', 'own', 'main']),
+    )
+    .option('--prompt', 'the model is asked the text (as usual)')
+    .addOption(new Option('--own', 'in a fresh conversation each time (as usual)').conflicts('main'))
+    .option('--main', 'in the main conversation')
+    .option('--to <place>', 'where results go, as telegram:42')
+    .option('--allow-host <host>', 'its runs may reach this host without asking (repeat for more)', gather)
+    .option('--allow-tool <tool>', 'its runs may use this tool without asking (repeat for more)', gather)
+    .option('--allow-to <place>', 'its runs may write to this place without asking (repeat for more)', gather)
+    .addOption(new Option('--catch-up <which>', 'of runs missed while off').choices(['latest', 'none', 'all']))
+    .addOption(
+      new Option('--overlap <how>', 'while an earlier run is still at work').choices(['skip', 'queue', 'replace']),
+    )
+    .option('--quiet <hours>', 'hours in which a run waits, as 22:00-07:00')
+    .option('--until <day>', 'no run after this day, as 2026-12-31')
+    .option('--model <name>', 'a model of its own')
+    .option('--budget <usd>', 'the most a run may cost', amount)
+    .option('--idle-only', 'waits until no conversation is active')
+    .option(...json)
+    .action((when: string, text: string, options) =>
+      schedules.addSchedule(client(), terminal, { when, text }, options),
+    );
+  const onOne = (name: string, description: string): Command =>
+    schedule
+      .command(name)
+      .description(description)
+      .argument('<id>', 'a schedule, by id or name')
+      .option(...json);
+  onOne('show', 'all about one').action((id: string, options) =>
+    schedules.showSchedule(client(), terminal, id, options),
+  );
+  onOne('next', 'its next runs, in local time')
+    .option('-n, --limit <count>', 'how many', count, 5)
+    .action((id: string, options) => schedules.showNext(client(), terminal, id, options));
+  onOne('history', 'its runs, the latest first')
+    .option('-n, --limit <count>', 'how many', count, 20)
+    .action((id: string, options) => schedules.showHistory(client(), terminal, id, options));
+  onOne('run', 'run it now').action((id: string, options) => schedules.runSchedule(client(), terminal, id, options));
+  onOne('why', 'what happened on a day, or why nothing did')
+    .argument('[day]', 'as 2026-12-01; today when left out')
+    .action((reference: string, day: string | undefined, options) =>
+      schedules.explainSchedule(client(), terminal, { reference, day }, options),
+    );
+  const verbs = { pause: 'stop it for now', resume: 'let it go on', remove: 'end it for good; its past runs stay' };
+  for (const [verb, description] of Object.entries(verbs) as [keyof typeof verbs, string][])
+    onOne(verb, description).action((reference: string, options) =>
+      schedules.changeSchedule(client(), terminal, { reference, verb }, options),
+    );
   program
     .command('export')
     .description('memory into a folder: everything as JSONL, or a tree of Markdown to read and edit')
@@ -443,6 +510,12 @@ function count(text: string): number {
   const value = Number(text);
   if (!Number.isInteger(value) || value < 1 || value > 100_000)
     throw new InvalidArgumentError('It must be a whole number from 1 to 100000.');
+  return value;
+}
+
+function amount(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= 100_000)) throw new InvalidArgumentError('It must be an amount in USD, as 0.50.');
   return value;
 }
 

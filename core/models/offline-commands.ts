@@ -19,6 +19,7 @@ const TEXT = ['text', 'content', 'statement', 'message'];
 const QUERY = ['query', 'text', 'question'];
 const WITH_SOURCES: [names: string[], value: Json] = [['sources'], true];
 const WHEN = ['when', 'schedule', 'at', 'time'];
+const AS_PROMPT: [names: string[], value: Json] = [['what'], 'prompt'];
 const WHAT = ['text', 'prompt', 'message', 'what', 'task', 'title'];
 
 const UNIT =
@@ -98,7 +99,21 @@ export const COMMANDS: Pattern[] = [
     values: ({ when = '', what = '' }) => [
       [WHEN, when],
       [WHAT, what],
+      // What this responder can do is done then; anything else is only said again.
+      ...(readCommand(what) ? [AS_PROMPT] : []),
     ],
+  },
+  {
+    tool: 'schedule_list',
+    example: 'what is scheduled',
+    pattern: /^(?:what(?: is|’s|'s) (?:scheduled|due)|(?:list|show)(?: my| the)? (?:schedules|reminders))\s?\??$/i,
+    values: () => [],
+  },
+  {
+    tool: 'schedule_cancel',
+    example: 'cancel schedule <id>',
+    pattern: /^(?:cancel|remove|delete)(?: the)? (?:schedule|reminder)\s+(?<id>\S|\S.*\S)$/i,
+    values: ({ id = '' }) => [[['id', 'name'], id]],
   },
   {
     tool: 'bash',
@@ -126,8 +141,8 @@ function hostsOf(command: string): [names: string[], value: Json][] {
 export function readCommand(text: string): Command | undefined {
   const said = text.trim().replace(/^please\s+/i, '');
   for (const { tool, pattern, values } of COMMANDS) {
-    const groups = pattern.exec(said)?.groups;
-    if (groups) return { tool, input: (offered) => named(offered, values(groups)) };
+    const match = pattern.exec(said);
+    if (match) return { tool, input: (offered) => named(offered, values(match.groups ?? {})) };
   }
   return undefined;
 }

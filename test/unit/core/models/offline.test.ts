@@ -13,6 +13,8 @@ const ALL = [
   'memory_search',
   'memory_forget',
   'schedule_create',
+  'schedule_list',
+  'schedule_cancel',
   'bash',
   'task_create',
 ].map((name) => tool(name));
@@ -45,6 +47,13 @@ describe('a command', () => {
     ['every day at 8:30 tell me the news', 'schedule_create', { when: 'every day at 8:30', text: 'tell me the news' }],
     ['every 10 minutes: check the mail', 'schedule_create', { when: 'every 10 minutes', text: 'check the mail' }],
     ['every friday at 5 pm to clean up', 'schedule_create', { when: 'every friday at 5 pm', text: 'clean up' }],
+    [
+      'every hour fetch example.org',
+      'schedule_create',
+      { when: 'every hour', text: 'fetch example.org', what: 'prompt' },
+    ],
+    ['what is scheduled?', 'schedule_list', {}],
+    ['cancel schedule sched_01ABC', 'schedule_cancel', { id: 'sched_01ABC' }],
     ['run ls -la | wc -l', 'bash', { command: 'ls -la | wc -l' }],
     ['task: mend the tests', 'task_create', { goal: 'mend the tests' }],
   ])('%s', async (said, name, input) => {
