@@ -162,9 +162,7 @@ function segmentMessages(
     else if (event.type === 'schedule.message' && !event.payload.redacted)
       // Said to the person without the model, wherever its turn just was; it has to know of it, and nothing more.
       said.push(
-        text(
-          `[${limits.wallTime(event)}, sent by the schedule ${JSON.stringify(event.payload.name)}]`,
-        ),
+        text(`[${limits.wallTime(event)}, sent by the schedule ${JSON.stringify(event.payload.name)}]`),
         text(cutMiddle(textOf(event), limit)),
       );
     else if (event.type === 'user.message' && !skip.has(event.id)) {
