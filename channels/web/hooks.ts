@@ -68,6 +68,13 @@ export function createHookRoutes(deps: HookRoutesDeps): Hono {
     deps.hooks.receive(hook.id, delivery, () => {
       const read = hook.scheme === 'github' ? readGithub(hook, delivery) : { text: stewardText(delivery.body) };
       if ('why' in read) return { kind: 'ignored', why: read.why };
+      const schedule = deps.schedules.need(hook.scheduleId);
+      // Nothing is kept of it: its sender may bring it again once the schedule goes on.
+      if (schedule.state === 'paused')
+        throw new StewardError('conflict', `The schedule ${schedule.name} is paused.`, {
+          op,
+          hint: 'Resume it first.',
+        });
       const input = { dedupe: `${hook.id}:${delivery.id}`, text: `From the webhook ${hook.name}.\n${read.text}` };
       return { kind: 'run', runId: deps.schedules.runNow(hook.scheduleId, 'webhook', input).id };
     });

@@ -407,6 +407,25 @@ describe('a hook', () => {
     expect((await request(steward, '/api/hooks/short')).status).toBe(404);
   });
 
+  it('whose schedule is paused takes nothing, and the same delivery once it goes on', async () => {
+    const turn = (state: string) => {
+      const db = openSqlite(join(home, 'steward.db'));
+      db.prepare<[string], never>('UPDATE schedules SET state = ?').run(state);
+      db.close();
+    };
+    const message = signed('calls', 'too early');
+    turn('paused');
+    const made = await newRuns(async () => {
+      expect(await post(message)).toMatchObject({
+        status: 409,
+        body: { error: { message: expect.stringContaining('paused') } },
+      });
+    });
+    expect(made).toBe(0);
+    turn('active');
+    expect((await post(message)).status).toBe(202);
+  });
+
   it('is refused in words where it cannot be', async () => {
     const { body: listing } = await request(steward, '/api/hooks');
     said += JSON.stringify(listing);
