@@ -121,7 +121,8 @@ export function createWorld(
       crash(name) {
         if (!dying || name !== 'schedule.after_event') return;
         dying = false;
-        throw new StewardError('unavailable', 'It died.', { op: 'settle a slot', retryable: true });
+        // What ends the whole transaction, as a death would; the process is opened anew right after.
+        throw new StewardError('disk_full', 'It died.', { op: 'settle a slot', retryable: true });
       },
       awake: () => true,
       wake() {},
@@ -143,7 +144,8 @@ export function createWorld(
     up.first ??= clock.now();
     up.to = clock.now();
   };
-  const nextDue = () => Math.min(...ids.map((id) => scheduler.api.need(id).next?.at ?? Number.POSITIVE_INFINITY));
+  const dueOf = ({ state, next }: Schedule) => (state === 'active' && next ? next.at : Number.POSITIVE_INFINITY);
+  const nextDue = () => Math.min(...ids.map((id) => dueOf(scheduler.api.need(id))));
   const reopen = () => {
     record = record.reopen();
     boot();
