@@ -160,10 +160,12 @@ function segmentMessages(
         ),
       );
     else if (event.type === 'schedule.message' && !event.payload.redacted)
-      // Said to the person without the model, wherever its turn just was; it has to know of it, and nothing more.
+      // Said to the person without the model, wherever its turn just was; it has to know of it, and nothing more. One block
+      // with its stamp: nobody asks for an answer to it.
       said.push(
-        text(`[${limits.wallTime(event)}, sent by the schedule ${JSON.stringify(event.payload.name)}]`),
-        text(cutMiddle(textOf(event), limit)),
+        text(
+          `[${limits.wallTime(event)}, sent by the schedule ${JSON.stringify(event.payload.name)}]\n${cutMiddle(textOf(event), limit)}`,
+        ),
       );
     else if (event.type === 'user.message' && !skip.has(event.id)) {
       const content = filled(contentOf(event));
