@@ -154,6 +154,15 @@ export async function boot(options: BootOptions): Promise<Steward> {
     interrupt: (id) => void (awake() && lanes.interrupt(id)),
     // Another clock than the system's has another idea of how long the machine is up.
     uptime: () => (options.clock ? null : uptime() * 1_000),
+    built: {
+      ...{ home: config.home, backups, guard, memory: memory.api, consolidate: memory.api.consolidate },
+      hands: sandboxes.api,
+      mainSession: () => intake.mainSession().id,
+      sweepSignIns: () => channels.sweep(),
+      channels: () => channels.list().map((channel) => channel.health(now())),
+      budgetDayUsd: () => settings.config().budgetDayUsd,
+      timeZone: () => settings.config().timeZone,
+    },
   });
 
   // 9. Channels: the ways in and out.

@@ -1,16 +1,23 @@
 // The room put together: what the API, tools, health and the boot steps get of schedules.
+import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { Failpoint } from '../core/failpoint.ts';
+import type { HandsApi } from '../core/hands.ts';
 import type { Log } from '../core/log.ts';
+import type { MemoryApi } from '../core/memory.ts';
 import type { RecordOf } from '../core/record.ts';
 import type { Schedule, ScheduleRun, SchedulesApi } from '../core/schedules.ts';
+import type { Guard } from '../core/tools/guard.ts';
 import type { Id, JsonObject, Millis } from '../core/types.ts';
 import { createAlmanac } from './almanac.ts';
 import { createSchedulesApi } from './api.ts';
 import { createClaims } from './claim.ts';
 import { createClockNotes } from './clock-notes.ts';
 import { createCompletion } from './completion.ts';
+import { createConditions } from './conditions.ts';
 import { createDispatch, type TaskStart } from './dispatch.ts';
+import { createDefaults } from './jobs/defaults.ts';
+import { createJobs, type JobsDeps } from './jobs/index.ts';
 import { createWorker, type Jobs } from './jobs.ts';
 import { createPlaces } from './places.ts';
 import { createRuns } from './runs.ts';
@@ -18,6 +25,15 @@ import { createSchedules } from './schedules.ts';
 import { createStarter, type Look } from './start.ts';
 import { createTell } from './tell.ts';
 import { createTick } from './tick.ts';
+
+/** What built-in jobs and conditions work with; absent in tests of the clock alone. */
+export interface BuiltInDeps
+  extends Omit<JobsDeps, 'now' | 'schedules' | 'keepLooksOf' | 'approvals' | 'usage' | 'outbox'> {
+  memory: MemoryApi;
+  hands: HandsApi;
+  guard: Guard;
+  mainSession(): Id;
+}
 
 export interface SchedulerDeps extends RecordOf {
   clock: Clock;
@@ -30,6 +46,8 @@ export interface SchedulerDeps extends RecordOf {
   interrupt(sessionId: Id): void;
   /** Milliseconds since the machine started, sleep included; null: not known. */
   uptime?(): Millis | null;
+  built?: BuiltInDeps;
+  /** In place of the built-in ones. */
   jobs?: Jobs;
   look?: Look;
   createTask?(task: JsonObject, start: TaskStart): { sessionId: Id; eventId: Id | null };
@@ -49,6 +67,7 @@ export interface Scheduler {
 }
 
 export function createScheduler(deps: SchedulerDeps): Scheduler {
+  const { built } = deps;
   const { db, bus, events, sessions, outbox, agents, people, newId, clock, log, crash } = deps;
   const now = clock.now;
   const almanac = createAlmanac();
@@ -65,8 +84,16 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     ...{ db, bus, events, sessions, places, schedules, runs, tell, crash, log },
     ...(deps.onEnded && { onEnded: deps.onEnded }),
   });
+  const conditions = built
+    ? createConditions({
+        ...{ db, clock, guard: built.guard, memory: built.memory, single: built.hands.single },
+        ...{ filesDir: join(built.home, 'files'), mainSession: built.mainSession },
+      })
+    : null;
+  // Filled in below: jobs look at schedules, too.
+  const jobs: Jobs = { ...deps.jobs };
   const worker = createWorker({
-    ...{ db, runs, schedules, places, tell, completion, clock, log, jobs: deps.jobs ?? {} },
+    ...{ db, runs, schedules, places, tell, completion, clock, log, jobs },
   });
   const dispatch = createDispatch({
     ...{ db, events, sessions, agents, places, runs, tell, crash, now, wake: deps.wake, work: worker.work },
@@ -75,9 +102,16 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const starter = createStarter({
     ...{ db, events, sessions, places, schedules, runs, dispatch, completion, almanac, crash, log, now },
     ...{ interrupt: deps.interrupt, cancelJob: worker.cancel },
-    ...(deps.look && { look: deps.look }),
+    ...((deps.look ?? conditions) && { look: deps.look ?? conditions!.look }),
   });
   const claims = createClaims({ db, schedules, runs, starter, almanac, crash, now });
+
+  const api = createSchedulesApi({
+    ...{ db, schedules, runs, starter, people, agents, events, almanac, now },
+    ...{ timeZone: deps.timeZone, awake: deps.awake },
+  });
+  if (built)
+    Object.assign(jobs, createJobs({ ...deps, ...built, now, schedules: api, keepLooksOf: conditions!.keepOnly }));
 
   // 3. The clock.
   const tick = createTick({
@@ -99,12 +133,14 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
 
   let deaf: () => void = () => {};
   return {
-    api: createSchedulesApi({
-      ...{ db, schedules, runs, starter, people, agents, events, almanac, now },
-      ...{ timeZone: deps.timeZone, awake: deps.awake },
-    }),
+    api,
     age: tick.age,
     start() {
+      try {
+        if (built) createDefaults({ ...deps, schedules: api });
+      } catch (error) {
+        log.error({ error }, 'the built-in schedules could not be made; the next start tries again');
+      }
       try {
         completion.sweep();
       } catch (error) {
@@ -117,6 +153,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     tick: tick.pass,
     async stop() {
       await tick.stop();
+      conditions?.stop();
       await worker.stop();
       deaf();
     },
