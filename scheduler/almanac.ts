@@ -85,7 +85,8 @@ function stretchesBetween(offsetAt: (instant: Millis) => Millis, from: Millis, u
       probe = next;
       continue;
     }
-    const change = changeBetween(offsetAt, probe, next - 1000, offset);
+    // From a second before, for it may have changed with the very instant of the probe.
+    const change = changeBetween(offsetAt, probe - 1000, next - 1000, offset);
     stretches.push({ from: start, until: change, offset, before });
     start = change;
     before = offset;
@@ -96,7 +97,7 @@ function stretchesBetween(offsetAt: (instant: Millis) => Millis, from: Millis, u
   return stretches;
 }
 
-/** The first whole second after `low` at which the offset is not `offset` any more; at `high` it is not. */
+/** The first whole second at which the offset is another; that is after `low`, and at `high` it is. */
 function changeBetween(offsetAt: (instant: Millis) => Millis, low: Millis, high: Millis, offset: Millis): Millis {
   let same = low;
   let other = high;

@@ -47,6 +47,9 @@ export function readCron(expression: string): ReadCron {
   if (expression.length > LONGEST_EXPRESSION) {
     return refuse(`The cron expression is longer than ${LONGEST_EXPRESSION} characters.`);
   }
+  if (/[^\t\n\r -~]/.test(expression)) {
+    return refuse('The cron expression has characters that do not belong in one; use figures, names and `* , - /`.');
+  }
   const words = expression.trim().split(/\s+/);
   if (words[0]?.startsWith('@')) {
     return refuse(`"${words[0]}" is a nickname, which is not supported: write five fields, for example \`0 0 * * *\`.`);

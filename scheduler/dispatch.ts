@@ -161,8 +161,10 @@ export function createDispatch(deps: DispatchDeps) {
           deps.db.afterCommit(() => deps.wake(sessionId));
           return { kind: 'begun', run: runs.start(run.id, { sessionId, eventId }) };
         } catch (error) {
-          if (error instanceof StewardError && !error.retryable) return impossible(run, 'unknown', error.message);
-          throw error;
+          if (!(error instanceof StewardError)) throw error;
+          if (!error.retryable) return impossible(run, 'unknown', error.message);
+          const begun = runs.start(run.id, { sessionId: null, eventId: null });
+          return { kind: 'over', run: begun, ending: { state: 'failed', reason: error.message } };
         }
       }
     }

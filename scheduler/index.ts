@@ -115,7 +115,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
 
   // 3. The clock.
   const tick = createTick({
-    ...{ clock, log, awake: deps.awake, due: schedules.due, claim: claims.claim },
+    ...{ clock, log, awake: deps.awake, due: schedules.due, claim: claims.claim, together: db.tx },
     toLook: (at, limit) => runs.toLook(at, limit).map(({ id }) => id),
     look: starter.reconsider,
     giveUp(id, error) {

@@ -47,7 +47,7 @@ export function sayRule(rule: Rule): string {
   }
 }
 
-/** `90 minutes` stays that, `7200000` becomes `2 hours`: the largest unit, or two of them, that say it exactly. */
+/** `20 minutes`, `1 hour 30 minutes`, exactly; one of a unit alone is only its name, to go after "every". */
 export function sayDuration(ms: Millis): string {
   const parts: string[] = [];
   let rest = ms;
@@ -67,5 +67,8 @@ type Cronstrue = typeof import('cronstrue');
 /** Loaded when first asked for: nobody needs it to be on time. */
 function sayCron(expression: string): string {
   const { toString: say } = createRequire(import.meta.url)('cronstrue') as Cronstrue;
-  return say(expression, { use24HourTimeFormat: true, verbose: false });
+  const said = say(expression, { use24HourTimeFormat: true, verbose: false });
+  // Where a day of the month and a day of the week are both named, either will do; cronstrue says "and".
+  const [, , date, , weekday] = expression.trim().split(/\s+/);
+  return date === '*' || weekday === '*' ? said : said.replace(/, and (?=on )/, ', or ');
 }

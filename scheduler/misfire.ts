@@ -24,6 +24,8 @@ export interface Due {
   endsAt: Millis | null;
   /** The first slot that has no row yet; null: there is none. */
   next: Slot | null;
+  /** What the piece before this one said in `madeUp`; 0 when there was none. */
+  madeUp?: number;
 }
 
 export interface DueRun {
@@ -31,7 +33,7 @@ export interface DueRun {
   /** `catch_up`: more than a minute after its slot. */
   trigger: 'schedule' | 'catch_up';
   late: Millis;
-  /** Slots missed *in this piece* that the run makes up for; add the ones of earlier pieces (`madeUp`). */
+  /** Slots before it that it makes up for; each has its own row in `missed`, here or in an earlier piece. */
   missedBefore: number;
 }
 
@@ -53,7 +55,7 @@ export interface Settlement {
   next: Slot | null;
   /** More slots are due: commit this piece and ask again with the new `next`. */
   more: boolean;
-  /** With `more`: how many slots of this piece a run of a later piece makes up for. */
+  /** With `more`: how many slots so far a run of a later piece makes up for. Hand it on with the new `next`. */
   madeUp: number;
 }
 
@@ -87,7 +89,7 @@ export function misfire(due: Due, now: Millis, almanac: Almanac = createAlmanac(
 
   const runs: DueRun[] = [];
   const missed: MissedSlot[] = [];
-  let waiting = 0;
+  let waiting = due.madeUp ?? 0;
   for (const slot of settled) {
     if (slot.at >= firstRun && chosen.runs.some((run) => run.at === slot.at)) {
       const late = now - slot.at;

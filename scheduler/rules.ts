@@ -64,6 +64,9 @@ function gapOf({ minutes, dayFrom }: CronTimes): Millis {
 
 function problemsOfZone(timeZone: string): string[] {
   if (isZone(timeZone)) return [];
+  if (/^(?:utc|gmt)?\s*[+-]\s*\d/i.test(timeZone)) {
+    return [`"${timeZone.slice(0, 64)}" is an offset, which knows no summer time: name a zone like Europe/Berlin.`];
+  }
   const near = nearestZones(timeZone);
   const instead = near.length > 0 ? `did you mean ${near.join(', or ')}?` : 'write one like Europe/Berlin.';
   return [`"${timeZone.slice(0, 64)}" is not a time zone: ${instead}`];

@@ -23,7 +23,10 @@ export type RunEnding = {
 };
 
 export interface Runs {
-  /** Takes the slot. Null when it is taken already. Call it in the transaction that moves the schedule on. */
+  /**
+   * Takes the slot. Null when it is taken already. One that was only missed (the clock ran ahead for a while, and was set
+   * back) can still be run, once. Call it in the transaction that moves the schedule on.
+   */
   take(run: NewRun): ScheduleRun | null;
   get(id: Id): ScheduleRun | null;
   bySlot(scheduleId: Id, key: string): ScheduleRun | null;
@@ -106,7 +109,11 @@ const OPEN = "state IN ('waiting', 'running')";
 export function createRuns(db: Db, deps: { now(): Millis; newId(prefix: 'srun'): Id }): Runs {
   const insert = db.prepare<(string | number | null)[], Row>(
     `INSERT INTO schedule_runs (id, schedule_id, slot_at, slot_key, trigger, state, reason, missed_before, input, look_at, ended_at, created_at)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (schedule_id, slot_key) DO NOTHING RETURNING *`,
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT (schedule_id, slot_key) DO UPDATE SET trigger = excluded.trigger, state = excluded.state,
+       reason = excluded.reason, missed_before = excluded.missed_before, look_at = excluded.look_at, ended_at = NULL,
+       created_at = excluded.created_at
+     WHERE schedule_runs.state = 'missed' AND excluded.state = 'waiting' RETURNING *`,
   );
   const one = db.prepare<[string], Row>('SELECT * FROM schedule_runs WHERE id = ?');
   const slot = db.prepare<[string, string], Row>('SELECT * FROM schedule_runs WHERE schedule_id = ? AND slot_key = ?');

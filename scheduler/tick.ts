@@ -9,6 +9,10 @@ import { type ClockChange, type Reading, watchClock } from './clock-watch.ts';
 const SECOND: Millis = 1_000;
 /** So many schedules are looked up at once; the next ones when they are settled. */
 const BATCH = 500;
+/** At most so many in one commit, begun within so many milliseconds: a commit costs a write to the disk. */
+const TOGETHER = 20;
+const SLICE: Millis = 4;
+const NO_ROOM = new Set(['disk_full', 'read_only']);
 /** Of waiting runs looked at in one pass. */
 const LOOKS = 200;
 
@@ -19,6 +23,8 @@ export interface TickDeps {
   awake(): boolean;
   due(now: Millis, limit: number): Id[];
   claim(id: Id): void;
+  /** One transaction around several. */
+  together(work: () => void): void;
   /** It cannot be settled, today or ever. */
   giveUp(id: Id, error: unknown): void;
   toLook(now: Millis, limit: number): Id[];
@@ -57,18 +63,28 @@ export function createTick(deps: TickDeps): Tick {
     if (change.kind !== 'none') await deps.clockChanged(change);
   };
 
-  /** One after the other, the loop free in between. Returns false when it should not go on. */
+  const one = (id: Id, act: (id: Id) => void): void => {
+    try {
+      act(id);
+    } catch (error) {
+      // A record that takes no rows now takes them later: everything stays due.
+      if (error instanceof StewardError && NO_ROOM.has(error.code)) throw error;
+      log.error({ error, id }, 'a schedule could not be settled');
+      deps.giveUp(id, error);
+    }
+  };
+
+  /** A few in one commit, each by itself undone when it fails; the loop is free in between. False when it should not go on. */
   const each = async (ids: readonly Id[], act: (id: Id) => void): Promise<boolean> => {
-    for (const id of ids) {
+    for (let at = 0; at < ids.length; ) {
       await new Promise(setImmediate);
       if (stopping || !deps.awake()) return false;
-      try {
-        act(id);
-      } catch (error) {
-        if (error instanceof StewardError && error.retryable) throw error;
-        log.error({ error, id }, 'a schedule could not be settled');
-        deps.giveUp(id, error);
-      }
+      const until = clock.elapsed() + SLICE;
+      const end = Math.min(ids.length, at + TOGETHER);
+      deps.together(() => {
+        do one(ids[at++]!, act);
+        while (at < end && clock.elapsed() < until);
+      });
       alive();
     }
     return true;

@@ -5,13 +5,15 @@ import type { Millis } from '../core/types.ts';
 import { type Almanac, createAlmanac } from './almanac.ts';
 import { checkRule } from './rules.ts';
 import { instantOf, wallOf } from './wall.ts';
-import { type Day, type Facts, readFacts } from './when-facts.ts';
+import { type Day, type Facts, readFacts } from './when/facts.ts';
 import { isZone } from './zones.ts';
 
 const MINUTE: Millis = 60_000;
 const DAY: Millis = 86_400_000;
 /** Longer is not a time but a text; it also bounds the work. */
 const LONGEST = 200;
+/** What has no shape, or turns the writing around: part of no time, and not to be repeated in an error. */
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** For a day without a time: `tomorrow`, `every monday`. */
 const USUAL_TIME = 9 * 60;
 
@@ -37,10 +39,17 @@ export interface WhenOptions {
 
 /** Throws StewardError `invalid`. A name of a zone at the end (`… Asia/Tokyo`) goes before `timeZone`. */
 export function readWhen(words: string, { timeZone, now }: WhenOptions, almanac: Almanac = createAlmanac()): Rule {
-  const text = words.slice(0, LONGEST + 1).trim();
+  const text = words
+    .slice(0, LONGEST + 1)
+    .replaceAll(UNSEEN, ' ')
+    .trim();
   if (text.length > LONGEST) throw unreadable(text, 'It is longer than 200 characters.');
   const { rest, zone } = splitZone(text, timeZone);
-  const rule = isCron(rest) ? cron(rest, zone) : assemble(rest, zone, now, almanac);
+  const rule = isCron(rest)
+    ? cron(rest, zone)
+    : INSTANT.test(rest)
+      ? instant(rest, zone)
+      : assemble(rest, zone, now, almanac);
   checkRule(rule, now);
   return rule;
 }
@@ -183,6 +192,15 @@ function isCron(text: string): boolean {
   );
 }
 
+/** RFC 3339 with an offset: means itself in every zone. */
+const INSTANT = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d(?:\.\d{1,3})?)?(?:Z|[+-]\d\d:\d\d)$/i;
+
+function instant(text: string, timeZone: string): Rule {
+  const at = Date.parse(text.replace(' ', 'T').toUpperCase());
+  if (Number.isNaN(at)) throw unreadable(text, 'There is no such time.');
+  return { kind: 'once', at, timeZone };
+}
+
 function splitZone(text: string, timeZone: string): { rest: string; zone: string } {
   const cut = text.lastIndexOf(' ');
   const last = text.slice(cut + 1);
@@ -215,8 +233,7 @@ function two(value: number): string {
 }
 
 function unreadable(text: string, why: string): StewardError {
-  const shown = text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, ' ');
-  const quoted = shown.length > 80 ? `${shown.slice(0, 80)}…` : shown;
+  const quoted = text.length > 80 ? `${text.slice(0, 80)}…` : text;
   return new StewardError('invalid', `"${quoted}" cannot be read as a time. ${why}`, {
     op: 'read when it is due',
     hint: `What can be read: ${CAN_READ.join('; ')}.`,

@@ -59,8 +59,7 @@ export function explain(schedule: Schedule, { day, from, to, now, runs, slots }:
         .map(({ at }) => clock(at, timeZone))
         .join(', ')}.`,
     );
-  if (lines.length === 0 || (slots.length === 0 && runs.length === 0 && lines.length === 0))
-    lines.push('By its rule it had nothing to do that day.');
+  if (lines.length === 0) lines.push('By its rule it had nothing to do that day.');
   return `${schedule.name} on ${day} (${timeZone}):\n${lines.map((line) => `- ${line}`).join('\n')}`;
 }
 

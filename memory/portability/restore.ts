@@ -128,7 +128,8 @@ export function createRestore(deps: RestoreDeps) {
                 payload: line.payload as JsonObject,
                 createdAt: line.at,
                 tainted: line.tainted,
-                ...(line.origin && { origin: line.origin as Origin }),
+                // A file gives no turn leave to act.
+                ...(line.origin && { origin: { ...(line.origin as Origin), mandate: undefined } }),
                 ...(line.dedupe && !events.byDedupe(line.dedupe) && { dedupe: line.dedupe }),
               },
             ]);

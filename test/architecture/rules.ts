@@ -84,6 +84,7 @@ export const importers: Record<string, 'one' | RegExp> = {
   'node-forge': 'one',
   'tar-stream': 'one',
   'markdown-it': 'one',
+  'node-cron': 'one',
   hono: /^channels\/web[./]/,
   pino: 'one',
   zod: /./,

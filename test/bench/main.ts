@@ -19,6 +19,7 @@ const groups: Record<string, () => Promise<Measure>> = {
   broker: async () => (await import('./rows/broker.ts')).measureBroker,
   memory: async () => (await import('./rows/memory.ts')).measureMemory,
   search: async () => (await import('./rows/search.ts')).measureSearch,
+  schedules: async () => (await import('./rows/schedules.ts')).measureSchedules,
 };
 
 const { values, positionals } = parseArgs({

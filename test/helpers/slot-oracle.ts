@@ -19,7 +19,10 @@ const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-export function oracleClock(timeZone: string, from: number, to: number): OracleClock {
+/** Looks every `step`: two changes within one are missed. */
+export function oracleClock(timeZone: string, from: number, to: number, step = 8 * HOUR): OracleClock {
+  // What is read has no seconds.
+  const begin = Math.floor(from / MINUTE) * MINUTE;
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone,
     hourCycle: 'h23',
@@ -41,10 +44,10 @@ export function oracleClock(timeZone: string, from: number, to: number): OracleC
     return Date.UTC(year, month - 1, date, hour, minute);
   };
   const steps: { from: number; offset: number }[] = [];
-  let offset = read(from) - from;
-  steps.push({ from, offset });
-  for (let t = from; t < to; ) {
-    const next = t + 8 * HOUR;
+  let offset = read(begin) - begin;
+  steps.push({ from: begin, offset });
+  for (let t = begin; t < to; ) {
+    const next = t + step;
     if (read(next) - next !== offset) {
       let change = t;
       while (read(change) - change === offset)

@@ -1,5 +1,6 @@
 // Turns a log into what a reader sees: messages, folded tool calls, notes. Pure; the timeline shows the raw log instead.
-import { callIdOf, imagesOf, originOf, record, stopReasonOf, string, textOf } from './fields.ts';
+import { callIdOf, imagesOf, number, originOf, record, stopReasonOf, string, textOf } from './fields.ts';
+import { duration } from './format.ts';
 import { isQueued } from './reduce.ts';
 import type { Origin, SessionEvent } from './types.ts';
 
@@ -103,6 +104,12 @@ function itemOf(event: SessionEvent): Item | null {
       return note('quiet', 'The files of the sandbox went back to an earlier checkpoint.');
     case 'budget.alert':
       return note('warn', budgetText(event));
+    case 'schedule.message':
+      if (event.redacted === true) return note('quiet', 'Something a schedule said was forgotten.');
+      if (event.kind === 'alert') return note('warn', textOf(event.content));
+      return { kind: 'answer', ...base, text: `⏰ ${textOf(event.content)}`, interrupted: false };
+    case 'clock.jump':
+      return note('quiet', clockText(event));
     case 'memory.recalled':
       return recalledNote(event, note);
     case 'memory.written':
@@ -114,6 +121,12 @@ function itemOf(event: SessionEvent): Item | null {
         return null;
       return { kind: 'unknown', ...base, event };
   }
+}
+
+function clockText(event: SessionEvent): string {
+  if (event.kind === 'slept') return `The machine slept for ${duration(number(event.for_ms))}.`;
+  const by = number(event.by_ms);
+  return `The clock of the machine was set ${by < 0 ? 'back' : 'forward'} by ${duration(Math.abs(by))}.`;
 }
 
 function recalledNote(event: SessionEvent, note: (tone: 'quiet', text: string, detail?: string) => Item): Item {

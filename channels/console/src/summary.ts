@@ -139,6 +139,9 @@ const writers: Record<string, (event: SessionEvent, lookup: Lookup) => string> =
   'memory.written': (e) => string(e.kind),
   'memory.edited': content,
   'memory.imported': (e) => `${string(e.speaker)}: ${string(e.text)}`,
+  'schedule.message': (e) => `${string(e.name)} · ${content(e)}`,
+  'clock.jump': (e) =>
+    e.kind === 'slept' ? `slept ${duration(number(e.for_ms))}` : `set by ${duration(number(e.by_ms))}`,
   'delivery.failed': (e) => [string(e.channel), string(e.why)].filter(Boolean).join(' · '),
 };
 

@@ -1,5 +1,6 @@
+// What a person counts on: at its time, once, late rather than never, and a row that says so.
 import { expect, test } from 'vitest';
-import { CHAT, HOUR, MINUTE, MONDAY, OWNER, openRoom } from '../../helpers/scheduler-room.ts';
+import { CHAT, HOUR, MINUTE, MONDAY, openRoom } from '../../helpers/scheduler-room.ts';
 
 test('a message is said at its slot, once, and its row says so', async () => {
   const room = openRoom();
@@ -71,4 +72,3 @@ test('a prompt begins a session of its own, is answered to the owner, and ends a
   expect(room.api.run(run!.id)).toMatchObject({ state: 'succeeded', result: 'Nothing much.' });
   await room.scheduler.stop();
 });
-void OWNER;

@@ -1,5 +1,6 @@
 // Five years in twelve zones, ten expressions each, every slot against the brute-force oracle; and proof that it bites.
 import { Cron } from 'croner';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createAlmanac } from '../../../scheduler/almanac.ts';
 import { slots } from '../../../scheduler/slots.ts';
@@ -70,6 +71,48 @@ describe('five years against the oracle: nothing missing, nothing double', () =>
   it('is about enough slots to mean something', () => {
     const count = (zone: string) => EXPRESSIONS.reduce((sum, each) => sum + ours(each, zone).length, 0);
     expect(count('Europe/Berlin')).toBeGreaterThan(60_000);
+  });
+});
+
+describe('any expression, around the days on which clocks are changed', () => {
+  it('is what the oracle says', () => {
+    const number = (least: number, most: number) => fc.integer({ min: least, max: most });
+    const list = (least: number, most: number) =>
+      fc.uniqueArray(number(least, most), { minLength: 1, maxLength: 4 }).map((values) => values.join(','));
+    const field = (least: number, most: number) =>
+      fc.oneof(
+        { weight: 3, arbitrary: list(least, most) },
+        fc.tuple(number(least, most), number(least, most)).map(([a, b]) => `${Math.min(a, b)}-${Math.max(a, b)}`),
+        number(2, 20).map((step) => `*/${Math.min(step, most)}`),
+      );
+    const sometimes = (arbitrary: fc.Arbitrary<string>) =>
+      fc.oneof({ weight: 4, arbitrary: fc.constant('*') }, arbitrary);
+    const expression = fc
+      .tuple(
+        field(0, 59),
+        // Clocks are changed in the small hours; an hour is seldom left open, so that there are not too many slots.
+        fc.oneof({ weight: 8, arbitrary: list(0, 4) }, field(0, 23), fc.constant('*')),
+        sometimes(field(1, 28)),
+        sometimes(list(1, 12)),
+        sometimes(field(0, 6)),
+      )
+      .map((fields) => fields.join(' '));
+    fc.assert(
+      fc.property(expression, fc.constantFrom(...ZONES), fc.nat(), number(-3, 1), (each, zone, change, days) => {
+        const clock = clockOf(zone);
+        const from = clock.changes[change % clock.changes.length]! + days * DAY;
+        const to = from + 4 * DAY;
+        const made = slots(
+          { kind: 'cron', expression: each, timeZone: zone },
+          from,
+          to,
+          Number.POSITIVE_INFINITY,
+          almanac,
+        );
+        expect(differences(made, oracleSlots(each, clock, from, to))).toEqual({ missing: [], extra: [], double: [] });
+      }),
+      { numRuns: 400 },
+    );
   });
 });
 
