@@ -122,6 +122,8 @@ export async function startPodman(): Promise<Podman | { missing: string }> {
 async function serve(podman: string, socketPath: string, env: NodeJS.ProcessEnv): Promise<ChildProcess> {
   const service = spawn(podman, ['--log-level=info', 'system', 'service', '--time=0', `unix://${socketPath}`], {
     env,
+    // A container that runs out of memory leaves a file `oom` where the service was started.
+    cwd: dirname(socketPath),
     detached: true,
     stdio: ['ignore', 'ignore', 'pipe'],
   });
