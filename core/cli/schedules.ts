@@ -75,11 +75,13 @@ function may(terminal: Terminal, { grants, starts }: shapes.ShownSchedule): void
     ...grants.tools.map((tool) => `use ${tool}`),
     ...grants.recipients.map((place) => `write to ${place}`),
   ];
+  // In the main conversation somebody may look on; elsewhere nobody does.
+  const rest = starts.session === 'main' ? 'waits for it as always' : 'is denied, since nobody looks on';
   say(
     terminal,
     allowed.length === 0
-      ? 'It was granted nothing: what would need your approval is denied while it runs.'
-      : harmless(`Without asking it may ${allowed.join(', ')}; anything else that needs your approval is denied.`),
+      ? `It was granted nothing: what needs your approval ${rest}.`
+      : harmless(`Without asking it may ${allowed.join(', ')}; anything else that needs your approval ${rest}.`),
   );
 }
 

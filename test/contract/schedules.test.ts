@@ -100,7 +100,7 @@ describe('steward schedule', () => {
     );
     expect(added).toMatchObject({ code: 0, err: '' });
     expect(added.out).toMatch(
-      /^sched_\w+ {2}“Brief”: .*\nNext runs:\n(?: {2}\w{3} \S+ 07:30 Europe\/Berlin\n){5}Without asking it may reach wttr\.in; .* denied\.\n$/,
+      /^sched_\w+ {2}“Brief”: .*\nNext runs:\n(?: {2}\w{3} \S+ 07:30 Europe\/Berlin\n){5}Without asking it may reach wttr\.in; .* is denied, since nobody looks on\.\n$/,
     );
     expect((await run('schedules')).out).toMatch(/^ID +STATE +NEXT +NAME +WHEN\n/);
     expect(JSON.parse((await run('schedule', 'list', '--json')).out)).toContainEqual(
@@ -132,6 +132,8 @@ describe('steward schedule', () => {
     ]);
     const manual = await run('schedule', 'add', 'manual', 'Look at the failed build');
     expect(manual.out).toMatch(/It has no runs of its own ahead\.\nIt was granted nothing: .* is denied/);
+    const main = await run('schedule', 'add', 'every day at 9', 'What is next?', '--main');
+    expect(main.out).toContain('what needs your approval waits for it as always.');
     const said = await run('schedule', 'add', 'every day at 16', 'Tea', '--message');
     expect(said.out).not.toContain('granted');
     for (const day of ['today', 'yesterday'])
