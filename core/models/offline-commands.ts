@@ -91,8 +91,9 @@ export const COMMANDS: Pattern[] = [
     tool: 'schedule_create',
     example: 'remind me to <something> tomorrow at 9',
     // The earliest words from which on everything is about a time: “be at home in 20 minutes” is due in 20 minutes.
+    // Looked for near the end alone, or a long text would take long.
     pattern: new RegExp(
-      `^remind me\\s+(?:to|that|about)\\s+(?<what>\\S|\\S.*?\\S)\\s+(?<when>${OPENS}(?:\\s+${WORD}){0,10})[.!]?$`,
+      `^remind me\\s+(?:to|that|about)\\s+(?<what>\\S|\\S.*?\\S)\\s+(?<when>${OPENS}(?=.{0,100}$)(?:\\s+${WORD}){0,10})[.!]?$`,
       'is',
     ),
     values: ({ when = '', what = '' }) => [
