@@ -495,7 +495,7 @@ describe('a long conversation', () => {
 
   it('is compacted into an event, stays below its bound, and keeps what the summary says', async () => {
     const { model, steward } = await open({
-      model: { handler: summarise, contextTokens: 4_500 },
+      model: { handler: summarise, contextTokens: 6_000 },
       env: { STEWARD_CONTEXT_TOKENS: '2000' },
     });
     const id = await newSession(steward);
