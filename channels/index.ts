@@ -198,15 +198,7 @@ function telegramDeps(deps: ChannelsDeps) {
       status: () => statusText(deps),
       newConversation: (options?: { incognito: boolean }) => void intake.newMain(options),
       memory: (args: string) => memoryCommand(deps.memory, args, calendar(deps.settings.config().timeZone)),
-      schedules: (args: string) =>
-        schedulesCommand(
-          {
-            schedules: deps.schedules,
-            day: (at: number) => calendar(deps.settings.config().timeZone)(at),
-            now: clock.now,
-          },
-          args,
-        ),
+      schedules: (args: string) => schedulesCommand({ schedules: deps.schedules, now: clock.now }, args),
       approvals: (here: Address) =>
         approvals.pending().map((approval) => ({
           ...approval,

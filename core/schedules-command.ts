@@ -2,21 +2,20 @@
 import { describeError, StewardError } from './errors.ts';
 import type { Schedule, SchedulesApi } from './schedules.ts';
 import { everySchedule, findSchedule } from './schedules-find.ts';
-import { AHEAD, aheadText, runLine, scheduleLine, scheduleText } from './schedules-text.ts';
+import { AHEAD, aheadText, dayBefore, runLine, scheduleLine, scheduleText } from './schedules-text.ts';
+import { calendar } from './usage.ts';
 
 const SHOWN = 20;
 
 export const SCHEDULES_HELP = `/schedules – what is scheduled
 /schedules show ID – one of them, with its next and last runs
 /schedules pause ID · resume ID · run ID – stop it for now, go on, run it at once
-/schedules why ID 2026-12-01 – what happened on that day, or why nothing did
+/schedules why ID 2026-12-01 – what happened on that day, or why nothing did; today and yesterday are days too
 /schedules remove ID – end it for good
 A name does in place of an ID. To make one, just say it: “remind me in 20 minutes to stretch”.`;
 
 export interface SchedulesCommandDeps {
   schedules: SchedulesApi;
-  /** The local day of an instant. */
-  day(at: number): string;
   now(): number;
 }
 
@@ -32,7 +31,7 @@ function overview(schedules: SchedulesApi): string {
 const VERBS = ['show', 'pause', 'resume', 'run', 'why', 'remove'] as const;
 
 /** `args`: what stands behind `/schedules`. Never throws for what a person can mend: that is said. */
-export function schedulesCommand({ schedules, day, now }: SchedulesCommandDeps, args: string): string {
+export function schedulesCommand({ schedules, now }: SchedulesCommandDeps, args: string): string {
   const [, word = '', rest = ''] = /^(\S*)\s*([\s\S]*)$/.exec(args.trim()) ?? [];
   if (word === '' || /^list$/i.test(word)) return overview(schedules);
   const verb = VERBS.find((known) => known === word.toLowerCase());
@@ -48,9 +47,10 @@ export function schedulesCommand({ schedules, day, now }: SchedulesCommandDeps, 
   function act(verb: (typeof VERBS)[number], rest: string): string {
     if (verb === 'why') {
       const [, reference = rest, when] = /^(.*\S)\s+(today|yesterday|\d{4}-\d\d-\d\d)$/is.exec(rest) ?? [];
-      const on =
-        when === undefined || /^today$/i.test(when) ? day(now()) : /^y/i.test(when) ? day(now() - 86_400_000) : when;
-      return schedules.why(findSchedule(schedules, reference).id, on);
+      const { id, rule } = findSchedule(schedules, reference);
+      const today = calendar(rule.timeZone)(now());
+      const on = when === undefined || /^today$/i.test(when) ? today : /^y/i.test(when) ? dayBefore(today) : when;
+      return schedules.why(id, on);
     }
     const schedule = findSchedule(schedules, rest);
     const { id, name, rule } = schedule;

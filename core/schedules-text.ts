@@ -13,6 +13,10 @@ export const placeText = ({ channel, chat, thread }: Address): string =>
 export const localTime = (at: Millis, timeZone: string): string =>
   new Date(at).toLocaleString('sv-SE', { timeZone, dateStyle: 'short', timeStyle: 'short' });
 
+/** By the calendar: a day on which clocks change is not 24 hours long. */
+export const dayBefore = (day: string): string =>
+  new Date(Date.parse(`${day}T12:00:00Z`) - 86_400_000).toISOString().slice(0, 10);
+
 function cut(text: string, length: number): string {
   const flat = [...escapeHidden(text).replace(/\s+/g, ' ').trim()];
   return flat.length > length ? `${flat.slice(0, length - 1).join('')}…` : flat.join('');

@@ -3,6 +3,7 @@ import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 
 import { loadConfig } from '../config.ts';
 import { describeError, EXIT, exitCodeOf } from '../errors.ts';
 import { KINDS, TIERS } from '../memory.ts';
+import { JOBS } from '../schedules.ts';
 import { makeBackup, restoreBackup, showBackups } from './backup.ts';
 import { chat } from './chat.ts';
 import { type Client, createClient } from './client.ts';
@@ -286,16 +287,26 @@ function createProgram(terminal: Terminal, version: string, end: (exitCode: numb
   schedule
     .command('add')
     .description('steward schedule add "every weekday at 7:30" "weather and my open loops"')
-    .argument('<when>', 'in words, or a cron expression of five fields')
-    .argument('<text>', 'what the model is asked then; with --message what is said')
+    .argument('<when>', 'in words, a cron expression of five fields, or manual: by hand and by webhooks')
+    .argument('[text]', 'what the model is asked then; with --message what is said')
     .option('--name <name>', 'a short name; made from the text')
     .option('--tz <zone>', 'the time zone, as Europe/Berlin')
     .addOption(
       new Option('--message', 'the text itself is sent; no model is needed').conflicts(['prompt', 'own', 'main']),
     )
     .option('--prompt', 'the model is asked the text (as usual)')
+    .addOption(
+      new Option('--job <job>', 'one of Steward’s own in place of a text')
+        .choices(JOBS)
+        .conflicts(['message', 'prompt', 'own', 'main']),
+    )
     .addOption(new Option('--own', 'in a fresh conversation each time (as usual)').conflicts('main'))
     .option('--main', 'in the main conversation')
+    .option(
+      '--if <news>',
+      'only when this is new: loops, http:URL, file:PATH, memory:WORDS, command:LINE (repeat)',
+      gather,
+    )
     .option('--to <place>', 'where results go, as telegram:42')
     .option('--allow-host <host>', 'its runs may reach this host without asking (repeat for more)', gather)
     .option('--allow-tool <tool>', 'its runs may use this tool without asking (repeat for more)', gather)
@@ -310,9 +321,11 @@ function createProgram(terminal: Terminal, version: string, end: (exitCode: numb
     .option('--budget <usd>', 'the most a run may cost', amount)
     .option('--idle-only', 'waits until no conversation is active')
     .option(...json)
-    .action((when: string, text: string, options) =>
-      schedules.addSchedule(client(), terminal, { when, text }, options),
-    );
+    .action((when: string, text: string | undefined, options, command: Command) => {
+      if ((text === undefined) === (options.job === undefined))
+        command.error('error: say what is to happen: a text, or --job without one');
+      return schedules.addSchedule(client(), terminal, { when, text }, options);
+    });
   const onOne = (name: string, description: string): Command =>
     schedule
       .command(name)
@@ -330,7 +343,7 @@ function createProgram(terminal: Terminal, version: string, end: (exitCode: numb
     .action((id: string, options) => schedules.showHistory(client(), terminal, id, options));
   onOne('run', 'run it now').action((id: string, options) => schedules.runSchedule(client(), terminal, id, options));
   onOne('why', 'what happened on a day, or why nothing did')
-    .argument('[day]', 'as 2026-12-01; today when left out')
+    .argument('[day]', 'as 2026-12-01, today or yesterday; today when left out')
     .action((reference: string, day: string | undefined, options) =>
       schedules.explainSchedule(client(), terminal, { reference, day }, options),
     );

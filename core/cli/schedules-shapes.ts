@@ -10,7 +10,12 @@ export const schedule = z.looseObject({
   when: z.string(),
   paused: z.looseObject({ kind: z.string(), why: z.string().optional() }).nullable(),
   rule: z.looseObject({ kind: z.string(), time_zone: z.string() }),
-  starts: z.looseObject({ kind: z.string(), text: z.string().optional(), job: z.string().optional() }),
+  starts: z.looseObject({
+    kind: z.string(),
+    text: z.string().optional(),
+    session: z.string().optional(),
+    job: z.string().optional(),
+  }),
   deliver_to: z.string().nullable(),
   grants: z.looseObject({ hosts: z.array(z.string()), tools: z.array(z.string()), recipients: z.array(z.string()) }),
   next: z.looseObject({ at: z.string() }).nullable(),

@@ -1,5 +1,7 @@
 // `steward schedule`: what is due, why it ran or did not, and every way to change it.
 import { StewardError } from '../errors.ts';
+import { dayBefore } from '../schedules-text.ts';
+import { calendar } from '../usage.ts';
 import type { Client } from './client.ts';
 import * as shapes from './schedules-shapes.ts';
 import { page } from './shapes.ts';
@@ -27,6 +29,8 @@ export interface AddOptions extends Listing {
   tz?: string;
   message?: boolean;
   prompt?: boolean;
+  job?: string;
+  if?: string[];
   to?: string;
   own?: boolean;
   main?: boolean;
@@ -51,20 +55,57 @@ function quietOf(text: string): { from: string; to: string } {
   });
 }
 
+/** `loops`, or `kind:what` as `http:https://example.org/feed`. */
+function conditionOf(word: string): Record<string, string> {
+  const [, kind = word, what = ''] = /^([a-z]+):(.*)$/s.exec(word) ?? [];
+  if (kind === 'loops' && what === '') return { kind };
+  const field = { command: 'command', http: 'url', file: 'path', memory: 'query' }[kind];
+  if (field && what !== '') return { kind, [field]: what };
+  throw new StewardError('invalid', `"${word}" is nothing that can be looked at.`, {
+    op: 'make a schedule',
+    hint: 'Write --if loops, http:https://example.org/feed, file:inbox.txt, memory:"flight times" or command:"git ls-remote …".',
+  });
+}
+
+/** What the runs may do though nobody looks on: said when it is made, since it is not asked again. */
+function may(terminal: Terminal, { grants, starts }: shapes.ShownSchedule): void {
+  if (starts.kind === 'message' || starts.kind === 'job') return;
+  const allowed = [
+    ...grants.hosts.map((host) => `reach ${host}`),
+    ...grants.tools.map((tool) => `use ${tool}`),
+    ...grants.recipients.map((place) => `write to ${place}`),
+  ];
+  // In the main conversation somebody may look on; elsewhere nobody does.
+  const rest = starts.session === 'main' ? 'waits for it as always' : 'is denied, since nobody looks on';
+  say(
+    terminal,
+    allowed.length === 0
+      ? `It was granted nothing: what needs your approval ${rest}.`
+      : harmless(`Without asking it may ${allowed.join(', ')}; anything else that needs your approval ${rest}.`),
+  );
+}
+
+function startsOf(text: string | undefined, { message, main, job }: AddOptions): Record<string, string> {
+  if (job) return { kind: 'job', job };
+  return message
+    ? { kind: 'message', text: text ?? '' }
+    : { kind: 'prompt', text: text ?? '', session: main ? 'main' : 'own' };
+}
+
+/** `when`: words, or `manual` for what only a person or a webhook begins. `text` may be left out for a job. */
 export async function addSchedule(
   client: Client,
   terminal: Terminal,
-  { when, text }: { when: string; text: string },
+  { when, text }: { when: string; text: string | undefined },
   options: AddOptions,
 ): Promise<void> {
-  const starts = options.message
-    ? { kind: 'message', text }
-    : { kind: 'prompt', text, session: options.main ? 'main' : 'own' };
+  const name = options.name ?? options.job?.replaceAll('_', ' ');
   const { allowHost: hosts = [], allowTool: tools = [], allowTo: recipients = [] } = options;
   const body = {
-    when,
-    starts,
-    ...(options.name && { name: options.name }),
+    ...(when.trim().toLowerCase() === 'manual' ? { rule: { kind: 'manual' } } : { when }),
+    starts: startsOf(text, options),
+    ...(name && { name }),
+    ...(options.if && { conditions: options.if.map(conditionOf) }),
     ...(options.tz && { time_zone: options.tz }),
     ...(options.to && { deliver_to: options.to }),
     ...(options.catchUp && { catch_up: options.catchUp }),
@@ -80,6 +121,7 @@ export async function addSchedule(
   if (options.json) return sayJson(terminal, made);
   say(terminal, harmless(`${made.id}  “${oneLine(made.name, WIDTH)}”: ${made.when}`));
   ahead(terminal, made.upcoming);
+  may(terminal, made);
 }
 
 export async function listSchedules(
@@ -167,13 +209,21 @@ export async function showHistory(
   say(terminal, table(['RUN', 'DUE', 'STATE', 'BY', 'WHAT'], rows));
 }
 
+/** `today` and `yesterday` are days of the schedule's own zone; left out, the server says today. */
+async function dayOf(client: Client, terminal: Terminal, reference: string, day: string): Promise<string> {
+  if (!/^(today|yesterday)$/i.test(day)) return day;
+  const { rule } = await client.get(pathOf(reference), shapes.schedule);
+  const today = calendar(rule.time_zone)(terminal.now());
+  return /^t/i.test(day) ? today : dayBefore(today);
+}
+
 export async function explainSchedule(
   client: Client,
   terminal: Terminal,
   { reference, day }: { reference: string; day: string | undefined },
   options: Listing,
 ): Promise<void> {
-  const query = day === undefined ? '' : `?day=${encodeURIComponent(day)}`;
+  const query = day === undefined ? '' : `?day=${encodeURIComponent(await dayOf(client, terminal, reference, day))}`;
   const answer = await client.get(pathOf(reference, `/why${query}`), shapes.why);
   if (options.json) return sayJson(terminal, answer);
   say(terminal, harmless(answer.why));
@@ -209,7 +259,8 @@ export async function runSchedule(client: Client, terminal: Terminal, reference:
 
 /** `/schedules …` of the conversation in the terminal; false for words it does not know. */
 export async function schedulesInChat(client: Client, terminal: Terminal, args: string): Promise<boolean> {
-  const [, verb = '', rest = ''] = /^(\S*)\s*([\s\S]*)$/.exec(args.trim()) ?? [];
+  const [, word = '', rest = ''] = /^(\S*)\s*([\s\S]*)$/.exec(args.trim()) ?? [];
+  const verb = word.toLowerCase();
   if (verb === '' || verb === 'list') {
     await listSchedules(client, terminal, { limit: 50 });
     return true;
@@ -223,7 +274,7 @@ export async function schedulesInChat(client: Client, terminal: Terminal, args: 
       await runSchedule(client, terminal, rest, {});
       return true;
     case 'why': {
-      const [, reference = rest, day] = /^(.*\S)\s+(\d{4}-\d\d-\d\d)$/.exec(rest) ?? [];
+      const [, reference = rest, day] = /^(.*\S)\s+(today|yesterday|\d{4}-\d\d-\d\d)$/i.exec(rest) ?? [];
       await explainSchedule(client, terminal, { reference, day }, {});
       return true;
     }

@@ -22,9 +22,16 @@ const WHEN = ['when', 'schedule', 'at', 'time'];
 const AS_PROMPT: [names: string[], value: Json] = [['what'], 'prompt'];
 const WHAT = ['text', 'prompt', 'message', 'what', 'task', 'title'];
 
-const UNIT =
-  '(?:minute|hour|day|night|morning|noon|evening|week|weekday|weekend|month|year|(?:mon|tues|wednes|thurs|fri|satur|sun)day)s?';
+const DAYS = '(?:mon|tues|wednes|thurs|fri|satur|sun)day';
+const UNIT = `(?:minute|hour|day|night|morning|noon|afternoon|evening|week|weekday|weekend|month|year|${DAYS})s?`;
 const CLOCK = '\\d{1,2}(?::\\d\\d)?(?:\\s*[ap]m)?';
+const HOUR = `(?:${CLOCK}|noon|midnight)`;
+const EVERY = `(?:daily|every\\s+(?:other\\s+|\\d+\\s+)?${UNIT}(?:(?:\\s+and|\\s*,)\\s+${DAYS}s?){0,6})`;
+const MONTHS =
+  '(?:jan|feb|mar|apr|may|jun|jul|aug|sep|sept|oct|nov|dec|january|february|march|april|june|july|august|september|october|november|december)';
+/** Words that times at the end of a sentence are made of, and those one of them can begin with. What they mean is not known here. */
+const OPENS = `(?:in|at|on|every|each|next|this|daily|today|tonight|tomorrow|\\d{4}-\\d\\d-\\d\\d)`;
+const WORD = `(?:${OPENS}|${UNIT}|${HOUR}|${MONTHS}|\\d+(?:st|nd|rd|th)?|(?:a|an|the|of|and|other|half|quarter|one|two|three|four|five|six|ten)|[ap]m|o’clock|o'clock)`;
 
 // No two neighbouring parts of a pattern can match the same white space: a long run of it would take for ever.
 export const COMMANDS: Pattern[] = [
@@ -82,8 +89,22 @@ export const COMMANDS: Pattern[] = [
   },
   {
     tool: 'schedule_create',
+    example: 'remind me to <something> tomorrow at 9',
+    // The earliest words from which on everything is about a time: “be at home in 20 minutes” is due in 20 minutes.
+    // Looked for near the end alone, or a long text would take long.
+    pattern: new RegExp(
+      `^remind me\\s+(?:to|that|about)\\s+(?<what>\\S|\\S.*?\\S)\\s+(?<when>${OPENS}(?=.{0,100}$)(?:\\s+${WORD}){0,10})[.!]?$`,
+      'is',
+    ),
+    values: ({ when = '', what = '' }) => [
+      [WHEN, when],
+      [WHAT, what],
+    ],
+  },
+  {
+    tool: 'schedule_create',
     example: 'remind me in 20 minutes to <something>',
-    pattern: /^remind me\s+(?<when>\S.*?\S)\s+(?:to|that|about)\s+(?<what>.+)$/is,
+    pattern: /^remind me\s+(?!(?:to|that|about)\s)(?<when>\S.*?\S)\s+(?:to|that|about)\s+(?<what>.+)$/is,
     values: ({ when = '', what = '' }) => [
       [WHEN, when],
       [WHAT, what],
@@ -92,8 +113,9 @@ export const COMMANDS: Pattern[] = [
   {
     tool: 'schedule_create',
     example: 'every day at 8 <something>',
+    // A time alone is not something to be said.
     pattern: new RegExp(
-      `^(?<when>every\\s+(?:\\d+\\s+)?${UNIT}(?:\\s+at\\s+${CLOCK})?)[:,]?\\s+(?:to\\s+)?(?<what>.+)$`,
+      `^(?<when>${EVERY}(?:\\s+on\\s+the\\s+\\d{1,2}(?:st|nd|rd|th))?(?:\\s+at\\s+${HOUR})?)[:,]?\\s+(?!(?:at\\s+\\d|and\\s+\\S+day)\\b)(?:to\\s+)?(?<what>.+)$`,
       'is',
     ),
     values: ({ when = '', what = '' }) => [

@@ -99,7 +99,9 @@ describe('steward schedule', () => {
       'wttr.in',
     );
     expect(added).toMatchObject({ code: 0, err: '' });
-    expect(added.out).toMatch(/^sched_\w+ {2}“Brief”: .*\nNext runs:\n(?: {2}\w{3} \S+ 07:30 Europe\/Berlin\n){5}$/);
+    expect(added.out).toMatch(
+      /^sched_\w+ {2}“Brief”: .*\nNext runs:\n(?: {2}\w{3} \S+ 07:30 Europe\/Berlin\n){5}Without asking it may reach wttr\.in; .* is denied, since nobody looks on\.\n$/,
+    );
     expect((await run('schedules')).out).toMatch(/^ID +STATE +NEXT +NAME +WHEN\n/);
     expect(JSON.parse((await run('schedule', 'list', '--json')).out)).toContainEqual(
       expect.objectContaining({ name: 'Brief', grants: { hosts: ['wttr.in'], tools: [], recipients: [] } }),
@@ -116,5 +118,37 @@ describe('steward schedule', () => {
     });
     expect((await run('schedule', 'add', 'whenever', 'x')).code).toBe(1);
     expect((await run('schedule', 'add', 'every day at 8')).code).toBe(2);
+  });
+
+  it('takes a job, conditions, and what has no time of its own', async () => {
+    const brief = JSON.parse((await run('schedule', 'add', 'every day at 6', '--job', 'brief', '--json')).out);
+    expect(brief).toMatchObject({ name: 'brief', starts: { kind: 'job', job: 'brief' } });
+    const heartbeat = ['schedule', 'add', 'every 30 minutes', 'Anything for me?', '--name', 'Heartbeat'];
+    const looks = ['--if', 'loops', '--if', 'http:https://example.org/feed', '--if', 'file:inbox.txt'];
+    expect(JSON.parse((await run(...heartbeat, ...looks, '--json')).out).conditions).toEqual([
+      { kind: 'loops' },
+      { kind: 'http', url: 'https://example.org/feed' },
+      { kind: 'file', path: 'inbox.txt' },
+    ]);
+    const manual = await run('schedule', 'add', 'manual', 'Look at the failed build');
+    expect(manual.out).toMatch(/It has no runs of its own ahead\.\nIt was granted nothing: .* is denied/);
+    const main = await run('schedule', 'add', 'every day at 9', 'What is next?', '--main');
+    expect(main.out).toContain('what needs your approval waits for it as always.');
+    const said = await run('schedule', 'add', 'every day at 16', 'Tea', '--message');
+    expect(said.out).not.toContain('granted');
+    for (const day of ['today', 'yesterday'])
+      expect((await run('schedule', 'why', 'Heartbeat', day)).out).toMatch(/^Heartbeat on \d{4}-\d\d-\d\d \(Europe/);
+  });
+
+  it.each<[string[], number, string]>([
+    [['every day at 8', 'x', '--job', 'brief'], 2, 'say what is to happen'],
+    [['every day at 8', '--job', 'laundry'], 2, 'Allowed choices are brief'],
+    [['every day at 8', '--job', 'brief', '--message'], 2, 'cannot be used with'],
+    [['every day at 8', 'x', '--if', 'weather:fine'], 1, 'is nothing that can be looked at'],
+    [['every day at 8', 'x', '--if', 'loops:all'], 1, 'is nothing that can be looked at'],
+  ])('add %j is refused, and makes nothing', async (args, code, says) => {
+    const before = await ids();
+    expect(await run('schedule', 'add', ...args)).toMatchObject({ code, err: expect.stringContaining(says) });
+    expect(await ids()).toEqual(before);
   });
 });

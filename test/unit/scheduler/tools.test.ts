@@ -31,8 +31,7 @@ function open() {
     return { text: content.map((block) => (block.type === 'text' ? block.text : '')).join('\n'), isError };
   };
   const all = () => api.list({ limit: 100 });
-  const command = (args: string) =>
-    schedulesCommand({ schedules: api, now, day: (at) => new Date(at).toISOString().slice(0, 10) }, args);
+  const command = (args: string) => schedulesCommand({ schedules: api, now }, args);
   return { room, api, tool, call, all, command };
 }
 const idIn = (text: string) => /sched_\w+/.exec(text)![0];
@@ -125,4 +124,18 @@ it('/schedules lists, shows, pauses, resumes, runs, explains and removes', async
   expect(command('help')).toContain('/schedules why');
   expect(command(`remove ${id}`)).toContain('is removed');
   expect(command('')).toBe('Nothing is scheduled.');
+});
+
+it('/schedules means the days of the zone of the schedule, also after one of 23 hours', async () => {
+  const { room, call, command } = open();
+  await call('schedule_create', { text: 'Stretch', cron: '0 8 * * *', time_zone: 'Pacific/Auckland' });
+  await call('schedule_create', { text: 'Walk', cron: '0 8 * * *', time_zone: 'Europe/Berlin' });
+  // 20:00 on Monday in UTC is Tuesday in Auckland.
+  await room.record.clock.advance(Date.UTC(2026, 10, 23, 20) - room.record.clock.now());
+  expect(command('why Stretch')).toContain('on 2026-11-24 (Pacific/Auckland)');
+  expect(command('why Stretch yesterday')).toContain('on 2026-11-23 (Pacific/Auckland)');
+  // Half past midnight: a day of 23 hours lies behind, and 24 hours ago it was Saturday.
+  await room.record.clock.advance(Date.UTC(2027, 2, 28, 22, 30) - room.record.clock.now());
+  expect(command('why Walk today')).toContain('on 2027-03-29 (Europe/Berlin)');
+  expect(command('why Walk Yesterday')).toContain('on 2027-03-28 (Europe/Berlin)');
 });
