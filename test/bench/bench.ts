@@ -103,7 +103,12 @@ export interface Client {
 export function connect(steward: StewardProcess): Client {
   const agent = new Agent({ keepAlive: true });
   let keys = 0;
-  const call = (method: string, path: string, body: unknown): Promise<{ text: string; ms: number }> =>
+  const call = (
+    method: string,
+    path: string,
+    body: unknown,
+    key = `bench-${process.pid}-${performance.now()}-${++keys}`,
+  ): Promise<{ text: string; ms: number }> =>
     new Promise((resolve, reject) => {
       const sent = body === undefined ? '' : JSON.stringify(body);
       const from = performance.now();
@@ -112,7 +117,7 @@ export function connect(steward: StewardProcess): Client {
         agent,
         headers: {
           'x-api-key': steward.token,
-          'idempotency-key': `bench-${process.pid}-${from}-${++keys}`,
+          'idempotency-key': key,
           'content-type': 'application/json',
           'content-length': Buffer.byteLength(sent),
         },
@@ -128,7 +133,11 @@ export function connect(steward: StewardProcess): Client {
           else reject(new Error(`${method} ${path}: ${response.statusCode} ${text}`));
         });
       });
-      asked.on('error', reject);
+      asked.on('error', (error: NodeJS.ErrnoException) => {
+        // An idle connection was closed in the moment it was used again: Node's documentation says to ask once more.
+        if (asked.reusedSocket && error.code === 'ECONNRESET') resolve(call(method, path, body, key));
+        else reject(error);
+      });
       asked.end(sent);
     });
   const client: Client = {
