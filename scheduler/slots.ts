@@ -63,7 +63,8 @@ function nextCron(times: CronTimes, timeZone: string, after: Millis, almanac: Al
     const wall = nextWall(times, Math.max(t + offset, shown));
     if (wall === null) return null;
     if (wall - offset < until) return times.elapsed ? byInstant(wall - offset) : byWall(wall - offset, offset);
-    t = Math.max(until, wall - FARTHEST);
+    // Far ahead no stretch need be looked at, unless a clock set back shows again what lies behind it now.
+    t = times.elapsed ? until : Math.max(until, wall - FARTHEST);
   }
 }
 

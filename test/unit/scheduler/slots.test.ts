@@ -219,6 +219,19 @@ describe('cron', () => {
     expect(between(cron(expression, zone), from, to)).toEqual(due);
   });
 
+  it.each([
+    // The day, or the month, that an expression names ends while the clock is about to show its last hours once more.
+    ['*/30 0,2 * * 0', 'Europe/Berlin', '2027-10-31', ['00:00', '00:30', '01:00', '01:30']],
+    ['0 * * * 6', 'America/Santiago', '2027-04-04', ['02:00', '03:00']],
+    ['0 * * 1,10 *', 'Africa/Cairo', '2024-10-31', ['19:00', '20:00', '21:00']],
+  ] as const)(
+    'comes in both passes of a repeated hour, the last that is named: %s in %s',
+    (expression, zone, day, due) => {
+      const at = due.map((time) => Date.parse(`${day}T${time}Z`));
+      expect(slots(cron(expression, zone), at[0]!, at[0]! + 5 * HOUR).map((slot) => slot.at)).toEqual(at);
+    },
+  );
+
   it('hourly is 72 times in 72 hours, whichever way the clock is changed', () => {
     for (const begin of ['2026-10-24T00:00Z', '2026-03-28T00:00Z']) {
       const from = Date.parse(begin);
