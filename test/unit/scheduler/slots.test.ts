@@ -376,7 +376,7 @@ describe('speed', () => {
       return performance.now() - begin;
     };
     round();
-    // Measured 2 µs each; the limit leaves room for a busy machine. The best of five rounds.
-    expect(Math.min(...Array.from({ length: 5 }, round))).toBeLessThan(50);
+    // Measured 2 µs each; the limit leaves room for a busy machine. The best of twenty rounds.
+    expect(Math.min(...Array.from({ length: 20 }, round))).toBeLessThan(50);
   });
 });
