@@ -10,6 +10,8 @@ export interface ContextInput {
   timeZone: string;
   /** Of the same zone, kept by whoever builds often. */
   wallTime?: WallTime;
+  /** Where the turn at work began: what people said since then is still to be answered, and stays whatever else has to go. */
+  openFrom?: number | null;
 }
 
 /** When an event came, as its stamp says. */
@@ -216,7 +218,9 @@ export function buildContext(input: ContextInput): Context {
     wallTime,
     withoutImages: imagesRefused(input.slice),
   };
-  const parts = segments(input.slice).map((segment) => segmentMessages(segment, names, standIns, skip, limits));
+  const all = segments(input.slice);
+  const render = (segment: Segment) => segmentMessages(segment, names, standIns, skip, limits);
+  const parts = all.map(render);
   const summary: ModelMessage[] = input.compaction
     ? [
         {
@@ -227,7 +231,8 @@ export function buildContext(input: ContextInput): Context {
     : [];
   const sizes = parts.map(tokensOfMessages);
   const estimate = tokensOfMessages(summary) + sizes.reduce((a, b) => a + b, 0);
-  // The oldest whole segments go first when even compaction left too much; the newest always stays.
+  // The oldest whole segments go first when even compaction left too much; the newest always stays. Of those of the turn at
+  // work only calls and results go: a question that nobody sees any more would never be answered.
   let total = estimate;
   let first = 0;
   while (total > input.budgetTokens && first < parts.length - 1) {
@@ -236,5 +241,12 @@ export function buildContext(input: ContextInput): Context {
   }
   const note: ModelMessage[] =
     first > 0 ? [{ role: 'user', content: [text('[Older messages are left out here.]')] }] : [];
-  return { messages: alternate([...summary, ...note, ...parts.slice(first).flat()]), estimate };
+  const openFrom = input.openFrom ?? Number.POSITIVE_INFINITY;
+  const questions = all.slice(0, first).flatMap(({ after }) =>
+    render({
+      answer: [],
+      after: after.filter(({ type, position }) => type === 'user.message' && position! >= openFrom),
+    }),
+  );
+  return { messages: alternate([...summary, ...note, ...questions, ...parts.slice(first).flat()]), estimate };
 }

@@ -14,6 +14,7 @@ import { mandateOf, spentInTurn } from './mandate.ts';
 import { systemPrompt } from './prompt.ts';
 import type { Recall } from './recall.ts';
 import type { Slice } from './slices.ts';
+import { turnStart } from './step.ts';
 
 const MAX_ANSWER_TOKENS = 16_000;
 /** Compact when the context fills this share of its budget. */
@@ -56,12 +57,13 @@ export async function request(deps: RequestDeps, turn: Turn, signal: AbortSignal
   const limits = { budgetTokens: deps.contextTokens, timeZone: deps.timeZone, wallTime: deps.wallTime };
   let current = turn;
   const seen = (): readonly LogEvent[] => (recalled ? [...current.slice, recalled] : current.slice);
-  let context = buildContext({ ...current, slice: seen(), ...limits });
+  const build = () => buildContext({ ...current, slice: seen(), openFrom: turnStart(current.slice), ...limits });
+  let context = build();
   if (context.estimate > deps.contextTokens * COMPACT_AT) {
     const ended = await compact(deps, current, system, models, signal);
     if (ended !== 'compacted') return ended;
     current = { ...current, ...deps.load(turn.session.id) };
-    context = buildContext({ ...current, slice: seen(), ...limits });
+    context = build();
   }
   const to = replyTo(current.slice);
   deps.progress(to, turn.session.id, { kind: 'working' });

@@ -3,14 +3,14 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { compactionPoint, plainDigest, summaryRequest } from '../../../../core/brain/compaction.ts';
 import { buildContext } from '../../../../core/brain/context.ts';
-import { nextStep, openCalls } from '../../../../core/brain/step.ts';
+import { nextStep, openCalls, turnStart } from '../../../../core/brain/step.ts';
 import type { LogEvent, ModelMessage } from '../../../../core/types.ts';
 import { complaintAbout } from '../../../fakes/messages-api/rules.ts';
 import { answered, anyLog, asked, confirmed, failed, logOf, replied, result, said, use } from './logs.ts';
 
 const BIG = 1_000_000;
 const build = (slice: readonly LogEvent[], budgetTokens = BIG, compaction: LogEvent | null = null) =>
-  buildContext({ slice, compaction, budgetTokens, timeZone: 'UTC' });
+  buildContext({ slice, compaction, budgetTokens, timeZone: 'UTC', openFrom: turnStart(slice) });
 
 /** What the Messages API would say to these messages as they are: nothing is mended on the way. */
 const complaint = (messages: readonly ModelMessage[]): string | null => {
@@ -179,6 +179,32 @@ describe('the context', () => {
     expect(JSON.stringify(messages).length / 4).toBeLessThan(3_000);
     expect(textsOf(messages)[0]).toContain('[Older messages are left out here.]');
     expect(JSON.stringify(messages)).toContain('question 39');
+  });
+
+  it('keeps in sight what is to be answered, however much a long turn has brought since', () => {
+    const work = Array.from({ length: 30 }, (_, n) => [
+      replied(),
+      use(`c${n}`),
+      result(`c${n}`, 'x'.repeat(800)),
+    ]).flat();
+    const before = [said('an older question'), replied(), answered('its answer')];
+    const log = logOf([
+      ...before,
+      said('where is the key?'),
+      ...work.slice(0, 45),
+      said('and the dog?'),
+      ...work.slice(45),
+    ]);
+    const { messages } = build(log, 2_000);
+    const text = JSON.stringify(messages);
+    expect(text).toContain('where is the key?');
+    expect(text).toContain('and the dog?');
+    expect(text).not.toContain('an older question');
+    expect(text.length / 4).toBeLessThan(3_000);
+    expect(complaint(messages)).toBeNull();
+    // Without it the question is gone, so this test would see it.
+    const lost = buildContext({ slice: log, compaction: null, budgetTokens: 2_000, timeZone: 'UTC' });
+    expect(JSON.stringify(lost.messages)).not.toContain('where is the key?');
   });
 
   it('cuts one huge message in its middle', () => {
