@@ -10,7 +10,7 @@ export interface ContextInput {
   timeZone: string;
   /** Of the same zone, kept by whoever builds often. */
   wallTime?: WallTime;
-  /** Where the turn at work began: what people said since then is still to be answered, and stays whatever else has to go. */
+  /** Where the turn at work began: what was asked and done since then stays in sight, whatever else has to go. */
   openFrom?: number | null;
 }
 
@@ -39,6 +39,9 @@ interface Segment {
   answer: LogEvent[];
   after: LogEvent[];
 }
+
+/** What stays of an older result of the turn at work when there is no room for more. */
+const SHORTENED_TOKENS = 50;
 
 const ANSWER_TYPES = new Set(['agent.message', 'agent.thinking', 'agent.tool_use', 'agent.custom_tool_use']);
 const RESULT_KEYS: Record<string, string> = {
@@ -138,7 +141,7 @@ function segmentMessages(
   names: ReadonlyMap<Id, string>,
   standIns: ReadonlyMap<Id, LogEvent>,
   skip: ReadonlySet<Id>,
-  limits: { textTokens: number; wallTime: WallTime; withoutImages: ReadonlySet<Id> },
+  limits: { textTokens: number; resultTokens: number; wallTime: WallTime; withoutImages: ReadonlySet<Id> },
 ): ModelMessage[] {
   const limit = limits.textTokens;
   const answer = segment.answer.flatMap(answerBlocks);
@@ -158,7 +161,7 @@ function segmentMessages(
       // Its call was shown as waiting in an earlier request; a tool_result may stand only right after its call.
       said.push(
         text(
-          `[Result of the earlier call ${names.get(useId) ?? useId} (${useId})]\n${cutMiddle(textOf(event), limit)}`,
+          `[Result of the earlier call ${names.get(useId) ?? useId} (${useId})]\n${cutMiddle(textOf(event), limits.resultTokens)}`,
         ),
       );
     else if (event.type === 'schedule.message' && !event.payload.redacted)
@@ -182,7 +185,10 @@ function segmentMessages(
         else said.push(limits.withoutImages.has(event.id) ? text('(a picture the model server refused)') : block);
     }
   }
-  const user = [...uses.map((id) => resultBlock(id, results.get(id) ?? standIns.get(id), limit)), ...said];
+  const user = [
+    ...uses.map((id) => resultBlock(id, results.get(id) ?? standIns.get(id), limits.resultTokens)),
+    ...said,
+  ];
   const messages: ModelMessage[] = [];
   if (answer.length > 0) messages.push({ role: 'assistant', content: answer });
   if (user.length > 0) messages.push({ role: 'user', content: user });
@@ -219,8 +225,9 @@ export function buildContext(input: ContextInput): Context {
     withoutImages: imagesRefused(input.slice),
   };
   const all = segments(input.slice);
-  const render = (segment: Segment) => segmentMessages(segment, names, standIns, skip, limits);
-  const parts = all.map(render);
+  const render = (segment: Segment, resultTokens = limits.textTokens) =>
+    segmentMessages(segment, names, standIns, skip, { ...limits, resultTokens });
+  const parts = all.map((segment) => render(segment));
   const summary: ModelMessage[] = input.compaction
     ? [
         {
@@ -231,8 +238,8 @@ export function buildContext(input: ContextInput): Context {
     : [];
   const sizes = parts.map(tokensOfMessages);
   const estimate = tokensOfMessages(summary) + sizes.reduce((a, b) => a + b, 0);
-  // The oldest whole segments go first when even compaction left too much; the newest always stays. Of those of the turn at
-  // work only calls and results go: a question that nobody sees any more would never be answered.
+  // The oldest whole segments go first when even compaction left too much; the newest always stays. Of the turn at work only
+  // the words of results go: a question out of sight is never answered, and a call out of sight is made again.
   let total = estimate;
   let first = 0;
   while (total > input.budgetTokens && first < parts.length - 1) {
@@ -242,11 +249,9 @@ export function buildContext(input: ContextInput): Context {
   const note: ModelMessage[] =
     first > 0 ? [{ role: 'user', content: [text('[Older messages are left out here.]')] }] : [];
   const openFrom = input.openFrom ?? Number.POSITIVE_INFINITY;
-  const questions = all.slice(0, first).flatMap(({ after }) =>
-    render({
-      answer: [],
-      after: after.filter(({ type, position }) => type === 'user.message' && position! >= openFrom),
-    }),
-  );
-  return { messages: alternate([...summary, ...note, ...questions, ...parts.slice(first).flat()]), estimate };
+  const atWork = all
+    .slice(0, first)
+    .filter(({ answer, after }) => [...answer, ...after].some(({ position }) => position! >= openFrom))
+    .flatMap((segment) => render(segment, SHORTENED_TOKENS));
+  return { messages: alternate([...summary, ...note, ...atWork, ...parts.slice(first).flat()]), estimate };
 }
