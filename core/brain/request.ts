@@ -62,6 +62,7 @@ export async function request(deps: RequestDeps, turn: Turn, signal: AbortSignal
   if (context.estimate > deps.contextTokens * COMPACT_AT) {
     const ended = await compact(deps, current, system, models, signal);
     if (ended !== 'compacted') return ended;
+    if (signal.aborted) return { partialText: '' };
     current = { ...current, ...deps.load(turn.session.id) };
     context = build();
   }
@@ -132,7 +133,8 @@ async function compact(
         purpose: 'compaction',
         signal,
       });
-  if (signal.aborted) return { partialText: '' };
+  // A summary that has come is paid for: it is kept, also when somebody said stop in that moment.
+  if (signal.aborted && asked?.kind !== 'answered') return { partialText: '' };
   if (asked?.kind === 'stopped') return null;
   if (asked?.kind === 'failed' && asked.verdict.kind === 'hold') return deps.endings.failed(turn, asked);
   deps.db.tx(() => {

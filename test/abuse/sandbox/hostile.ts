@@ -86,7 +86,7 @@ const bombs: AbuseCase[] = [
       assert.ok(seen <= 70, `${seen} processes although there may be 60`);
       const { value, heldMs } = await loopHeld(within(8_000, running));
       assert.notEqual(value, 'pending');
-      assert.ok(heldMs < 2_000, `the daemon stood still for ${Math.round(heldMs)} ms`);
+      assert.ok(heldMs < 4_000, `the daemon stood still for ${Math.round(heldMs)} ms`);
       await aftermath(ground, sandbox, /process|pids/i, mark);
     },
   },
@@ -96,7 +96,8 @@ const bombs: AbuseCase[] = [
     async run(ground) {
       const bites = {
         one: `my $m = 'x'; while (1) { $m .= 'x' x 4194304 }`,
-        many: `for (1..8) { next if fork; my $m = 'x' x 90_000_000; sleep 20; exit } my $bad = 0; while (wait > 0) { $bad = 1 if $? } print 'survived' unless $bad; exit $bad`,
+        // Each less than a process may have, together far more: at a pace, so that what it comes to does not tell how fast the machine is.
+        many: `for (1..8) { next if fork; my $m = ''; for (1..90) { $m .= 'x' x 1_000_000; select undef, undef, undef, 0.03 } sleep 4; exit } my $bad = 0; while (wait > 0) { $bad = 1 if $? } print 'survived' unless $bad; exit $bad`,
         'in /tmp': `open my $f, '>', '/tmp/bomb'; my $m = 'x' x 1048576; for (1..400) { syswrite $f, $m or die "full: $!" } print 'survived'`,
         'in /dev/shm': `open my $f, '>', '/dev/shm/bomb'; my $m = 'x' x 1048576; for (1..400) { syswrite $f, $m or die "full: $!" } print 'survived'`,
       };
@@ -106,7 +107,7 @@ const bombs: AbuseCase[] = [
         const watch = setInterval(async () => {
           top = Math.max(top, (await sandbox.stats().catch(() => ({ rssBytes: 0 }))).rssBytes);
         }, 30);
-        const ran = await within(10_000, perl(sandbox, script, { timeoutMs: 3_000 }).catch(lost));
+        const ran = await within(20_000, perl(sandbox, script, { timeoutMs: 12_000 }).catch(lost));
         clearInterval(watch);
         assert.ok(ran !== 'pending', name);
         assert.ok(ran.code !== 0 && !ran.stdout.includes('survived'), `${name}: ${JSON.stringify(ran)}`);
