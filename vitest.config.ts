@@ -9,6 +9,8 @@ interface Suite {
   timeoutSeconds: number;
   /** Files of such a suite run one after the other. */
   alone?: boolean;
+  /** It starts many a Steward: what they are made of is compiled once. */
+  starts?: boolean;
   /** Suites of one group run side by side, groups one after the other. */
   group: number;
 }
@@ -47,11 +49,18 @@ const suites: Suite[] = [
   },
   { name: 'parts', include: inEarnest, timeoutSeconds: 60, group: 0 },
   // Both wait for processes more than they work: two files at a time keep two cores busy.
-  { name: 'e2e', include: ['test/e2e/**/*.test.ts'], timeoutSeconds: 60, group: 1 },
-  { name: 'chaos-quick', include: ['test/chaos/**/*.quick.test.ts'], timeoutSeconds: 300, group: 1 },
+  { name: 'e2e', include: ['test/e2e/**/*.test.ts'], timeoutSeconds: 60, starts: true, group: 1 },
+  { name: 'chaos-quick', include: ['test/chaos/**/*.quick.test.ts'], timeoutSeconds: 300, starts: true, group: 1 },
   // Bombs: nothing else is measured, or waited for, while they go off.
   { name: 'abuse', include: ['test/abuse/**/*.test.ts'], timeoutSeconds: 60, alone: true, group: 2 },
-  { name: 'chaos', include: ['test/chaos/**/*.long.test.ts'], timeoutSeconds: 300, alone: true, group: 3 },
+  {
+    name: 'chaos',
+    include: ['test/chaos/**/*.long.test.ts'],
+    timeoutSeconds: 300,
+    alone: true,
+    starts: true,
+    group: 3,
+  },
 ];
 
 export default defineConfig({
@@ -63,6 +72,7 @@ export default defineConfig({
         exclude: suite.exclude ?? [],
         environment: 'node',
         pool: 'forks',
+        ...(suite.starts && { globalSetup: ['test/helpers/compile-cache.ts'] }),
         maxWorkers: suite.alone ? 1 : 2,
         fileParallelism: !suite.alone,
         sequence: { groupOrder: suite.group },

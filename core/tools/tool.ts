@@ -1,6 +1,7 @@
 // The shape of a tool, and the one wrapper that checks its input before policy or anyone else sees it.
-import { z } from 'zod';
+import type { z } from 'zod';
 import type { Action, Address, Effect, Id, JsonObject, Millis, Session, ToolDefinition, ToolResult } from '../types.ts';
+import { shownSchema } from './schema.ts';
 
 export interface ToolContext {
   /** Stable over retries of one call: the key of a keyed effect. */
@@ -40,9 +41,8 @@ export function defineTool<A extends JsonObject>(spec: {
   run(args: A, context: ToolContext): Promise<ToolResult>;
   verify?(args: A, context: ToolContext): Promise<ToolResult | null>;
 }): Tool {
-  const { $schema: _, ...schema } = z.toJSONSchema(spec.schema) as JsonObject;
   const tool: Tool = {
-    definition: { name: spec.name, description: spec.description, input_schema: schema },
+    definition: { name: spec.name, description: spec.description, input_schema: shownSchema(spec.schema) },
     effect: spec.effect,
     parse(input) {
       const parsed = spec.schema.safeParse(input);

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { rootOf } from '../../sandboxes/root.ts';
+import { COMPILE_CACHE } from './compile-cache.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
@@ -53,7 +54,15 @@ function launch(home: string, options: StewardOptions): Started {
   let output = '';
   const child = spawn(process.execPath, options.args ?? ['core/cli.mjs', 'run'], {
     cwd: ROOT,
-    env: { PATH: process.env.PATH, HOME: home, TZ: 'UTC', STEWARD_HOME: home, STEWARD_PORT: '0', ...options.env },
+    env: {
+      PATH: process.env.PATH,
+      HOME: home,
+      TZ: 'UTC',
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
+      STEWARD_HOME: home,
+      STEWARD_PORT: '0',
+      ...options.env,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   for (const stream of [child.stdout, child.stderr])

@@ -1,4 +1,4 @@
-// The /etc of a sandbox: made up where the host's would tell about its people and networks, copied where programs need it.
+// The /etc of a sandbox: made up where the host's would tell about its people and networks, the host's own where programs need it.
 import { createHash } from 'node:crypto';
 import { lstatSync } from 'node:fs';
 import { chmod, copyFile, lstat, mkdir, readdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises';
@@ -21,7 +21,7 @@ const LINKS: Record<string, string> = {
 };
 
 /** Where links of /usr lead to, what programs cannot start or trust a certificate without. World-readable files only. */
-const COPIED = [
+const NEEDED = [
   'alternatives',
   'ld.so.cache',
   'ssl/certs',
@@ -35,6 +35,22 @@ const COPIED = [
   'mime.types',
   'fonts',
 ];
+
+/**
+ * Whether a folder holds nothing that others may not read: then it is shown as it is. The copy of a Debian's would be a
+ * thousand links, which is most of the time a first start takes.
+ */
+async function isOpen(folder: string): Promise<boolean> {
+  const found = await lstat(folder).catch(() => null);
+  if (!found?.isDirectory() || (found.mode & 0o005) !== 0o005) return false;
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isSymbolicLink()) continue;
+    if (entry.isDirectory() ? await isOpen(path) : entry.isFile() && ((await lstat(path)).mode & 0o004) !== 0) continue;
+    return false;
+  }
+  return true;
+}
 
 /** `from` as it is: links stay links, files others may not read are left out. */
 async function copyTree(from: string, to: string): Promise<void> {
@@ -60,24 +76,24 @@ async function walkable(base: string, path: string): Promise<void> {
   for (let at = path; at.length >= base.length; at = dirname(at)) await chmod(at, 0o755);
 }
 
-/** Changes when a package was installed or removed since: then another folder is made. Cheap: asked at every start of a sandbox. */
-function keyOf(etc: string): string {
-  const times = ['alternatives', 'ld.so.cache', 'ssl/certs', 'pki/ca-trust/extracted'].map(
-    (name) => lstatSync(join(etc, name), { throwIfNoEntry: false })?.mtimeMs ?? 0,
-  );
-  return createHash('sha256')
-    .update(JSON.stringify([times, MADE_UP, LINKS, COPIED]))
-    .digest('hex')
-    .slice(0, 16);
-}
+/** Changes when a package was installed or removed since: then it is looked at anew. Cheap: asked at every start of a sandbox. */
+const timesOf = (etc: string): string =>
+  ['alternatives', 'ld.so.cache', 'ssl/certs', 'pki/ca-trust/extracted']
+    .map((name) => lstatSync(join(etc, name), { throwIfNoEntry: false })?.mtimeMs ?? 0)
+    .join(' ');
 
-async function make(etc: string, to: string): Promise<void> {
+async function make(etc: string, to: string, names: readonly string[], shown: readonly string[]): Promise<void> {
   const draft = `${to}.${process.pid}`;
   await rm(draft, { recursive: true, force: true });
   await walkable(draft, draft);
-  for (const name of [...COPIED, ...(await javas(etc))]) {
-    await walkable(draft, dirname(join(draft, name)));
-    await copyTree(join(etc, name), join(draft, name));
+  for (const name of names) {
+    const place = join(draft, name);
+    if (shown.includes(name)) {
+      await walkable(draft, place);
+      continue;
+    }
+    await walkable(draft, dirname(place));
+    await copyTree(join(etc, name), place);
   }
   for (const [name, text] of Object.entries(MADE_UP)) {
     await writeFile(join(draft, name), text);
@@ -91,20 +107,31 @@ async function make(etc: string, to: string): Promise<void> {
   });
 }
 
-/** `folder()` gives the path of the /etc that fits the host as it is now; made once, again only when the host's changed. */
-export function createEtc(deps: { root: string; etc?: string }): { folder(): Promise<string> } {
+export interface Etc {
+  /** On the host; has a place for each folder that is shown. */
+  folder: string;
+  /** Folders of the host's /etc to be shown over it, read-only, below /etc. */
+  shown: readonly { from: string; to: string }[];
+}
+
+/** `look()` tells what fits the host as it is now; made once, again only when the host's changed. */
+export function createEtc(deps: { root: string; etc?: string }): { look(): Promise<Etc> } {
   const etc = deps.etc ?? '/etc';
-  let key = '';
-  let made: Promise<string> | null = null;
+  let times = '';
+  let made: Promise<Etc> | null = null;
   return {
-    folder() {
-      const now = keyOf(etc);
-      if (made && now === key) return made;
-      key = now;
-      const path = join(deps.root, `etc-${now}`);
+    look() {
+      const now = timesOf(etc);
+      if (made && now === times) return made;
+      times = now;
       const making = (async () => {
-        if (!lstatSync(path, { throwIfNoEntry: false })) await make(etc, path);
-        return path;
+        const names = [...NEEDED, ...(await javas(etc))];
+        const shown: string[] = [];
+        for (const name of names) if (await isOpen(join(etc, name))) shown.push(name);
+        const key = createHash('sha256').update(JSON.stringify([now, MADE_UP, LINKS, names, shown]));
+        const folder = join(deps.root, `etc-${key.digest('hex').slice(0, 16)}`);
+        if (!lstatSync(folder, { throwIfNoEntry: false })) await make(etc, folder, names, shown);
+        return { folder, shown: shown.map((name) => ({ from: join(etc, name), to: join('/etc', name) })) };
       })();
       made = making;
       making.catch(() => {

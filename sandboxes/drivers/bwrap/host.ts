@@ -100,7 +100,7 @@ export async function lookAtHost(input: {
     bwrap,
     version: /[\d.]+\d/.exec(version)?.[0] ?? 'unknown',
     node,
-    facts: async () => ({ ...fixed, etc: await etc.folder() }),
+    facts: async () => ({ ...fixed, etc: await etc.look() }),
     filters,
     runner(rlimits) {
       const known = runners.get(JSON.stringify(rlimits));

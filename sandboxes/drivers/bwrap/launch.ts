@@ -18,7 +18,7 @@ export interface Launched {
   stdout: Socket | null;
   /** bwrap has ended and with it everything inside. */
   exited: Promise<Exit>;
-  /** Everything inside is in place, and its first program waits. Rejects when bwrap gave up before. */
+  /** Everything inside is in place, and its first program waits. Rejects when bwrap gave up before, or takes too long. */
   waiting: Promise<void>;
   /** Lets the first program run. Before, nothing that was asked for has. */
   go(): void;
@@ -83,6 +83,8 @@ export interface LaunchRequest {
   uid: number | null;
   /** Standard input and output: for an isolated program; a runner needs none. */
   pipes: boolean;
+  /** How long until its first program waits. Default 20 s. */
+  withinMs?: Millis;
 }
 
 /**
@@ -101,16 +103,20 @@ export async function launch(starter: Starter, request: LaunchRequest): Promise<
   });
   const { exited } = started;
   try {
-    const late = after(START_MS, null, { ref: false }).then(() => {
-      throw startFailure('bwrap did not start in time');
+    // Killed in the moment of a start, one half of bwrap waits for the other for ever: nobody else has to.
+    let reached = 'no process was made';
+    const late = after(request.withinMs ?? START_MS, null, { ref: false }).then(() => {
+      throw startFailure(`bwrap did not start in time: ${reached}`);
     });
     late.catch(() => {});
-    const processes = await Promise.race([started.processes, late]);
-    const { program: bwrap, inside } = processes;
-    const stream = await started.stream('stream');
-    const stdin = request.pipes ? await started.stream('stdin') : null;
-    const stdout = request.pipes ? await started.stream('stdout') : null;
-    const waiting = firstByte(stream);
+    const inTime = <T>(step: Promise<T>): Promise<T> => Promise.race([step, late]);
+    const { program: bwrap, inside } = await inTime(started.processes);
+    reached = 'its streams did not come';
+    const stream = await inTime(started.stream('stream'));
+    const stdin = request.pipes ? await inTime(started.stream('stdin')) : null;
+    const stdout = request.pipes ? await inTime(started.stream('stdout')) : null;
+    reached = 'its first program did not answer';
+    const waiting = inTime(firstByte(stream));
     waiting.catch(() => {});
     return {
       waiting,

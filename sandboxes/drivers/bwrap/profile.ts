@@ -2,6 +2,7 @@
 import { StewardError } from '../../../core/errors.ts';
 import { BROKER_PORT, type Limits, type Mount, PLACES } from '../../driver.ts';
 import { runnerArguments } from '../../runner/client.ts';
+import type { Etc } from './etc.ts';
 import type { NodeFolder } from './node.ts';
 import type { Arch } from './seccomp-tables.ts';
 
@@ -13,8 +14,8 @@ export interface HostFacts {
   arch: Arch;
   perl: string;
   links: readonly UsrLink[];
-  /** Made-up /etc, a folder on the host. */
-  etc: string;
+  /** A made-up /etc, and what of the host's is shown in it. */
+  etc: Etc;
   /** What to show at /opt/node; null when this Node is under /usr. */
   node: NodeFolder | null;
   /** `--disable-userns` is known to this bwrap. */
@@ -93,7 +94,9 @@ function base(input: BaseInput): string[] {
     ...facts.links.flatMap(({ path, target }) =>
       target === null ? ['--ro-bind', path, path] : ['--symlink', target, path],
     ),
-    ...['--ro-bind', facts.etc, '/etc', '--proc', '/proc', '--dev', '/dev'],
+    ...['--ro-bind', facts.etc.folder, '/etc'],
+    ...facts.etc.shown.flatMap(({ from, to }) => ['--ro-bind', from, to]),
+    ...['--proc', '/proc', '--dev', '/dev'],
     ...['--perms', '1777', '--size', String(input.shm), '--tmpfs', '/dev/shm', '--remount-ro', '/dev'],
     ...['--perms', '1777', '--size', String(input.tmp), '--tmpfs', '/tmp'],
     ...['--dir', '/run', '--dir', '/var', '--symlink', '../tmp', '/var/tmp', '--symlink', '../run', '/var/run'],

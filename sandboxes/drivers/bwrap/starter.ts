@@ -100,6 +100,10 @@ export function createStarter(deps: {
   /** By id and kind. Streams may come after the exit of what they belong to: they have been connected before its start. */
   const awaited = new Map<string, PromiseWithResolvers<Socket>>();
   let running: Promise<Running> | null = null;
+  /** A start that came meanwhile waits for it, or it would be lost with the one that goes. */
+  let stopping: Promise<void> | null = null;
+  /** Starts that are not pending yet. */
+  let coming = 0;
   let idle: NodeJS.Timeout | undefined;
   let pid: number | null = null;
 
@@ -144,13 +148,13 @@ export function createStarter(deps: {
   };
 
   const hear = (control: Socket) => {
-    let rest = Buffer.alloc(0);
+    let heard = Buffer.alloc(0);
     control.on('data', (chunk: Buffer) => {
-      rest = Buffer.concat([rest, chunk]);
-      while (rest.length >= 4 && rest.length >= 4 + rest.readUInt32BE(0)) {
-        const end = 4 + rest.readUInt32BE(0);
-        const [what, id, ...fields] = decodeStrings(rest.subarray(4, end));
-        rest = rest.subarray(end);
+      heard = Buffer.concat([heard, chunk]);
+      while (heard.length >= 4 && heard.length >= 4 + heard.readUInt32BE(0)) {
+        const end = 4 + heard.readUInt32BE(0);
+        const [what, id, ...fields] = decodeStrings(heard.subarray(4, end));
+        heard = heard.subarray(end);
         if (id === undefined) continue;
         if (what === 'exit' || what === 'failed') {
           const [code, signal, said = ''] = fields;
@@ -167,7 +171,7 @@ export function createStarter(deps: {
       }
       hold(control);
       clearTimeout(idle);
-      if (pending.size === 0) idle = setTimeout(() => void stop(), IDLE_MS).unref();
+      if (pending.size === 0) idle = setTimeout(() => void rest(), IDLE_MS).unref();
     });
     control.on('error', () => {});
   };
@@ -212,7 +216,7 @@ export function createStarter(deps: {
     return { expect, sockets, child, control, server, ended };
   };
 
-  const stop = async (): Promise<void> => {
+  const end = async (): Promise<void> => {
     clearTimeout(idle);
     const now = await running?.catch(() => null);
     if (!now) return;
@@ -221,17 +225,36 @@ export function createStarter(deps: {
     now.control.destroy();
     await now.ended;
   };
+  const stop = (): Promise<void> => {
+    stopping ??= end().finally(() => {
+      stopping = null;
+    });
+    return stopping;
+  };
+  const rest = async (): Promise<void> => {
+    if (pending.size === 0 && coming === 0) await stop();
+  };
+
+  /** The one that runs, or a new one; from here on it is not told to go. */
+  const ready = async (): Promise<Socket> => {
+    clearTimeout(idle);
+    while (stopping) await stopping;
+    running ??= run();
+    const { control } = await running.catch((cause: unknown) => {
+      running = null;
+      throw new StewardError('unavailable', 'The process that starts sandboxes cannot run.', {
+        op: 'start a sandbox',
+        cause,
+      });
+    });
+    return control;
+  };
 
   return {
     async start(request) {
-      clearTimeout(idle);
-      running ??= run();
-      const { control } = await running.catch((cause: unknown) => {
-        running = null;
-        throw new StewardError('unavailable', 'The process that starts sandboxes cannot run.', {
-          op: 'start a sandbox',
-          cause,
-        });
+      coming += 1;
+      const control = await ready().finally(() => {
+        coming -= 1;
       });
       const id = randomBytes(8).toString('hex');
       const one: Pending = {
@@ -268,9 +291,7 @@ export function createStarter(deps: {
       };
     },
     pid: () => pid,
-    async rest() {
-      if (pending.size === 0) await stop();
-    },
+    rest,
     stop,
   };
 }

@@ -267,3 +267,57 @@ describe('a redaction', () => {
     expect(docs.size().docs).toBe(60);
   });
 });
+
+describe('what is left for later', () => {
+  const said = (text: string) => ({ type: 'user.message', payload: words(text), origin: owner });
+
+  it('is nothing to a turn that has it before its eyes, and something to every other', () => {
+    const record = openTestRecord();
+    const docs = open(record);
+    const [here, there] = [record.newSession(), record.newSession()];
+    record.events.append(here, [said('long ago')]);
+    docs.catchUp();
+    const [newer] = record.events.append(here, [said('just now')]);
+    const [asking] = record.events.append(here, [said('and this is the question')]);
+    const seen = newer!.position! - 1;
+    expect(docs.lacks(asking!.id, here, seen)).toBe(false);
+    // Out of sight, as after a compaction: then it has to be found.
+    expect(docs.lacks(asking!.id, here, newer!.position!)).toBe(true);
+    expect(docs.lacks(asking!.id, there, 0)).toBe(true);
+    docs.catchUp();
+    expect(docs.lacks(asking!.id, there, 0)).toBe(false);
+  });
+
+  it('is not what nobody said', () => {
+    const record = openTestRecord();
+    const docs = open(record);
+    const id = record.newSession();
+    docs.catchUp();
+    record.events.append(id, [{ type: 'session.status_running' }, { type: 'agent.thinking', payload: { text: 'hm' } }]);
+    const [asking] = record.events.append(record.newSession(), [said('well?')]);
+    expect(docs.lacks(asking!.id, asking!.sessionId, asking!.position! - 1)).toBe(false);
+  });
+
+  it('is merged a little at a time, until there is nothing to merge, and is found all the while', () => {
+    const record = openTestRecord();
+    const docs = open(record);
+    const id = record.newSession();
+    for (let n = 0; n < 60; n++) {
+      const text = `needle ${Array.from({ length: 60 }, (_, word) => `w${n}x${word}`).join(' ')}`;
+      record.events.append(id, [said(text)]);
+      docs.catchUp();
+    }
+    const pieces = () =>
+      record.db.prepare<[], { n: number }>('SELECT count(DISTINCT segid) AS n FROM memory_fts_idx').get()!.n;
+    const before = pieces();
+    let steps = 0;
+    while (docs.tidy()) {
+      steps += 1;
+      expect(steps).toBeLessThan(1_000);
+      expect(holding(record, 'needle')).toBe(60);
+    }
+    expect(before).toBeGreaterThan(8);
+    expect(pieces()).toBeLessThan(before / 2);
+    expect(holding(record, 'needle')).toBe(60);
+  });
+});

@@ -19,7 +19,7 @@ const facts: HostFacts = {
     { path: '/bin', target: 'usr/bin' },
     { path: '/lib64', target: null },
   ],
-  etc: '/r/host/etc-1',
+  etc: { folder: '/r/host/etc-1', shown: [{ from: '/etc/ssl/certs', to: '/etc/ssl/certs' }] },
   node: { folder: '/r/host/node-v24', binary: null },
   disableUserns: true,
 };
@@ -39,6 +39,7 @@ describe('the profile', () => {
       '--ro-bind /usr /usr',
       '--ro-bind /lib64 /lib64',
       '--ro-bind /r/host/etc-1 /etc',
+      '--ro-bind /etc/ssl/certs /etc/ssl/certs',
       '--bind /r/live/sbx_1/workspace /workspace',
       '--bind /r/live/sbx_1/home /home/agent',
       '--ro-bind /r/live/sbx_1/run /run/steward',
@@ -115,7 +116,7 @@ describe('the profile', () => {
       rlimits,
       argv: ['git', 'x'],
     });
-    expect(shown(argv).slice(3)).toEqual(['--ro-bind /r/a /tree', '--bind /r/b /out']);
+    expect(shown(argv).slice(4)).toEqual(['--ro-bind /r/a /tree', '--bind /r/b /out']);
     expect(has(argv, '--setenv', 'A', 'b')).toBe(true);
     expect(argv.slice(-2)).toEqual(['git', 'x']);
   });

@@ -39,6 +39,19 @@ describe.skipIf(process.platform !== 'linux' || !existsSync(perl))('the starter'
     expect(loud.said).toMatch(/line 3999\n$/);
   });
 
+  it('loses no start that comes while it rests', async () => {
+    for (let round = 0; round < 20; round++) {
+      const [one] = await Promise.all([sh('exit 3'), starter.rest()]);
+      const [, two] = await Promise.all([one.exited.then(() => starter.rest()), one.exited.then(() => sh('exit 4'))]);
+      const resting = two.exited.then(() => starter.rest());
+      const three = two.exited.then(() => sh('exit 5'));
+      expect([await one.exited, await two.exited, await (await three).exited].map(({ code }) => code)).toEqual([
+        3, 4, 5,
+      ]);
+      await resting;
+    }
+  });
+
   it('says so when a program is not there', async () => {
     const { code, said } = await (await start(['/no/such/program'])).exited;
     expect(code).toBeNull();
