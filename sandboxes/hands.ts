@@ -10,8 +10,9 @@ import type { Sessions } from '../core/sessions.ts';
 import { type ToolContext, textResult } from '../core/tools/tool.ts';
 import type { Id, JsonObject, Millis, Session, ToolResult } from '../core/types.ts';
 import { type Audit, type EgressEntry, summarize } from './audit.ts';
+import type { RouteName } from './broker/policy.ts';
 import { createCheckpoints, type Saveable } from './checkpoints.ts';
-import { DEFAULT_LIMITS, type ProbeReport, type Sandbox, type SandboxDriver } from './driver.ts';
+import { DEFAULT_LIMITS, type Mount, type ProbeReport, type Sandbox, type SandboxDriver } from './driver.ts';
 import type { Egress } from './egress.ts';
 import { type Checkpoint, type Ledger, SINGLE_REASON } from './ledger.ts';
 import { lossNote } from './loss.ts';
@@ -22,6 +23,14 @@ import { openShell, type Shell } from './tools/shell.ts';
 const IDLE_MS: Millis = 10 * 60_000;
 const IDLE_SERVING_MS: Millis = 60 * 60_000;
 const SWEEP_MS: Millis = 30_000;
+
+/** What the sandbox of a session gets beside the usual. */
+export interface Extras {
+  mounts: readonly Mount[];
+  env: Record<string, string>;
+  /** Doors of the broker that no policy for a host opens. */
+  routes: readonly RouteName[];
+}
 
 export interface HandsDeps {
   db: Db;
@@ -37,6 +46,8 @@ export interface HandsDeps {
   newId(prefix: 'sbx' | 'ckpt'): Id;
   /** A host may send back what the broker added: it must not get into the log by way of a result. */
   redact(text: string): string;
+  /** Asked whenever a sandbox is made. Rejecting, it is not made. */
+  extras?(session: Session): Promise<Extras>;
 }
 
 /** A session's sandbox while it lives. */
@@ -49,6 +60,18 @@ interface Held extends Saveable {
 }
 
 export interface Hands extends HandsForTools {
+  /**
+   * As `use`, for Steward's own work beside the calls of the agent. `by`: on whose behalf, in the audit and in checkpoints.
+   * Throws what the work throws, `unavailable` without hands, and `sandbox_lost` when the sandbox went meanwhile. What an agent
+   * has to know of a loss is kept for its next call.
+   */
+  work<T>(
+    session: Session,
+    wants: { by: Id; hosts?: readonly string[]; reads?: boolean },
+    work: (hand: Hand) => Promise<T>,
+  ): Promise<T>;
+  /** Resolves when what was changed is saved, or could not be. */
+  save(sessionId: Id): Promise<void>;
   hooks: BrainHooks;
   /** Looks around in a real sandbox and removes what earlier lives left behind. Never throws. */
   start(): Promise<void>;
@@ -157,7 +180,8 @@ export function createHands(deps: HandsDeps): Hands {
     const id = deps.newId('sbx');
     const environment = deps.agents.needEnvironment(session.environmentId);
     const began = performance.now();
-    const way = await egress.prepare(session, id, environment.spec.config);
+    const extras = (await deps.extras?.(session)) ?? { mounts: [], env: {}, routes: [] };
+    const way = await egress.prepare(session, id, environment.spec.config, extras.routes);
     ledger.begin({ id, sessionId: session.id, driver: driver.name, restoredFrom: checkpoint?.id ?? null });
     let sandbox: Sandbox;
     try {
@@ -165,8 +189,8 @@ export function createHands(deps: HandsDeps): Hands {
         id,
         labels: { session: session.id },
         workspace: checkpoint ? { type: 'snapshot', ref: checkpoint.snapshot } : { type: 'empty' },
-        env: way.env,
-        mounts: way.mounts,
+        env: { ...way.env, ...extras.env },
+        mounts: [...way.mounts, ...extras.mounts],
         limits: DEFAULT_LIMITS,
         profile: 'strict',
         listen: way.listen,
@@ -266,6 +290,47 @@ export function createHands(deps: HandsDeps): Hands {
     return { ...result, content: note === null ? content : [{ type: 'text', text: `[${note}]` }, ...content] };
   };
 
+  /** One piece of work in the session's sandbox: nothing is saved meanwhile, and what it may have changed is afterwards. */
+  const within = async <T>(
+    holder: Held,
+    wants: { by: Id; hosts: readonly string[]; reads?: boolean },
+    work: (hand: Hand) => Promise<T>,
+  ): Promise<T> => {
+    const { session, sandbox } = holder;
+    const gone = () => held.get(session.id) !== holder;
+    const loss = () =>
+      new StewardError('sandbox_lost', 'The sandbox is gone.', { op: 'use a sandbox', retryable: true });
+    holder.working += 1;
+    try {
+      if (!wants.reads) holder.unsaved.push(wants.by);
+      await egress.grant(sandbox.id, wants.hosts);
+      egress.attribute(sandbox.id, wants.by);
+      const value = await work(handOf(holder));
+      if (gone()) throw loss();
+      return value;
+    } catch (error) {
+      if (!gone() && !(error instanceof StewardError && error.code === 'sandbox_lost')) throw error;
+      const reason = await Promise.race([sandbox.ended, clock.sleep(1_000).then(() => describeError(error))]);
+      lost(holder, reason);
+      throw new StewardError('sandbox_lost', `The sandbox was lost: ${reason}`, {
+        op: 'use a sandbox',
+        retryable: true,
+        cause: error,
+      });
+    } finally {
+      holder.working -= 1;
+      holder.usedAt = now();
+      egress.attribute(sandbox.id, null);
+      const entries = holder.entries.splice(0);
+      if (entries.length > 0)
+        tell(session.id, 'sandbox.egress', {
+          sandbox_id: sandbox.id,
+          tool_use_id: wants.by,
+          hosts: summarize(entries),
+        });
+    }
+  };
+
   const use: Hands['use'] = async (context: ToolContext, wants, work) => {
     const { session, callId } = context;
     let holder: Held;
@@ -277,40 +342,36 @@ export function createHands(deps: HandsDeps): Hands {
     await holder.saving;
     const { note } = holder;
     holder.note = null;
-    holder.working += 1;
     try {
-      if (!wants.reads) holder.unsaved.push(callId);
-      await egress.grant(holder.sandbox.id, wants.hosts);
-      egress.attribute(holder.sandbox.id, callId);
-      const result = await work(handOf(holder));
-      if (held.get(session.id) !== holder)
-        throw new StewardError('sandbox_lost', 'The sandbox is gone.', { op: 'use a sandbox' });
-      return noted(note, result);
+      return noted(note, await within(holder, { ...wants, by: callId }, work));
     } catch (error) {
-      const gone = held.get(session.id) !== holder || (error instanceof StewardError && error.code === 'sandbox_lost');
-      if (!gone) return noted(note, textResult(describeError(error), true));
-      const reason = await Promise.race([holder.sandbox.ended, clock.sleep(1_000).then(() => describeError(error))]);
-      lost(holder, reason);
+      if (!(error instanceof StewardError && error.code === 'sandbox_lost'))
+        return noted(note, textResult(describeError(error), true));
       return textResult(
-        `The sandbox was lost in the middle of this call: ${reason} What the call did outside of it may have happened. The next call gets a fresh sandbox with the files of the last checkpoint.`,
+        `The sandbox was lost in the middle of this call: ${error.message.replace(/^The sandbox was lost: /, '')} What the call did outside of it may have happened. The next call gets a fresh sandbox with the files of the last checkpoint.`,
         true,
       );
+    }
+  };
+
+  const work: Hands['work'] = async (session, { by, hosts = [], reads = false }, does) => {
+    const holder = await hold(session, null);
+    await holder.saving;
+    try {
+      return await within(holder, { by, hosts, reads }, does);
     } finally {
-      holder.working -= 1;
-      holder.usedAt = now();
-      egress.attribute(holder.sandbox.id, null);
-      const entries = holder.entries.splice(0);
-      if (entries.length > 0)
-        tell(session.id, 'sandbox.egress', {
-          sandbox_id: holder.sandbox.id,
-          tool_use_id: callId,
-          hosts: summarize(entries),
-        });
+      await egress.withdraw(holder.sandbox.id, hosts);
     }
   };
 
   return {
     use,
+    work,
+    async save(sessionId) {
+      const holder = held.get(sessionId);
+      checkpoints.begin(holder);
+      await holder?.saving;
+    },
     probe,
     ready: () => (report?.ok ? Promise.resolve(report) : probe()),
     clear() {
