@@ -2,7 +2,7 @@
 import type { Id, JsonObject, Session } from '../core/types.ts';
 import type { Vault } from '../core/vault.ts';
 import type { Secret } from '../core/vault-secret.ts';
-import type { EgressPolicy, RouteName, Rule } from './broker/policy.ts';
+import type { EgressPolicy, Rule } from './broker/policy.ts';
 import { PRESETS } from './broker/policy.ts';
 import type { Broker, Injected } from './broker/supervisor.ts';
 import type { Mount, SandboxSpec } from './driver.ts';
@@ -13,7 +13,6 @@ export interface Egress {
     session: Session,
     sandboxId: Id,
     environment: JsonObject,
-    routes?: readonly RouteName[],
   ): Promise<{ env: Record<string, string>; mounts: readonly Mount[]; listen: SandboxSpec['listen'] }>;
   /** Hosts that policy, or the owner, let a call reach; they stay open for the rest of the sandbox's life. */
   grant(sandboxId: Id, hosts: readonly string[]): Promise<void>;
@@ -27,12 +26,7 @@ export interface Egress {
 }
 
 /** Pure. The networking of an environment (as in the Managed Agents API) as a policy; anything unknown is closed. */
-export function policyOf(
-  environment: JsonObject,
-  granted: readonly string[],
-  withKeys: boolean,
-  routes: readonly RouteName[] = [],
-): EgressPolicy {
+export function policyOf(environment: JsonObject, granted: readonly string[], withKeys: boolean): EgressPolicy {
   const networking = (environment.networking ?? {}) as {
     type?: string;
     allowed_hosts?: string[];
@@ -48,7 +42,6 @@ export function policyOf(
   ];
   return {
     allow,
-    ...(routes.length > 0 && { routes }),
     unrestricted: networking.type === 'unrestricted',
     credentials: withKeys,
     push: push.map((host) => withoutPush(host).replace(/:\d+$/, '')),
@@ -83,13 +76,10 @@ export function createEgress(
   const hand = () => broker.setCredentials(vault.secretsFor('all').map(injectedOf));
   // A rotation counts from the next request on, in sandboxes that are at work too.
   const deaf = vault.onChange(() => void hand().catch(failed));
-  const open = new Map<
-    Id,
-    { environment: JsonObject; granted: Set<string>; withKeys: boolean; routes: readonly RouteName[] }
-  >();
+  const open = new Map<Id, { environment: JsonObject; granted: Set<string>; withKeys: boolean }>();
   const policyFor = (sandboxId: Id): EgressPolicy => {
     const way = open.get(sandboxId);
-    return policyOf(way?.environment ?? {}, [...(way?.granted ?? [])], way?.withKeys ?? false, way?.routes);
+    return policyOf(way?.environment ?? {}, [...(way?.granted ?? [])], way?.withKeys ?? false);
   };
   /** What programs that insist on a secret find in its variable. */
   const placeholders = () =>
@@ -101,11 +91,11 @@ export function createEgress(
         .flatMap(({ variable, placeholder }) => (variable && placeholder ? [[variable, placeholder]] : [])),
     );
   return {
-    async prepare(session, sandboxId, environment, routes = []) {
+    async prepare(session, sandboxId, environment) {
       await broker.start();
       await hand();
       // Keys are the owner's: what others ask for is done without them.
-      open.set(sandboxId, { environment, granted: new Set(), withKeys: session.trust === 'owner', routes });
+      open.set(sandboxId, { environment, granted: new Set(), withKeys: session.trust === 'owner' });
       return {
         env: { ...broker.environment(policyFor(sandboxId)), ...(session.trust === 'owner' ? placeholders() : {}) },
         mounts: broker.mounts(),

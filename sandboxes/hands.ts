@@ -10,7 +10,6 @@ import type { Sessions } from '../core/sessions.ts';
 import { type ToolContext, textResult } from '../core/tools/tool.ts';
 import type { Id, JsonObject, Millis, Session, ToolResult } from '../core/types.ts';
 import { type Audit, type EgressEntry, summarize } from './audit.ts';
-import type { RouteName } from './broker/policy.ts';
 import { createCheckpoints, type Saveable } from './checkpoints.ts';
 import { DEFAULT_LIMITS, type Mount, type ProbeReport, type Sandbox, type SandboxDriver } from './driver.ts';
 import type { Egress } from './egress.ts';
@@ -28,8 +27,6 @@ const SWEEP_MS: Millis = 30_000;
 export interface Extras {
   mounts: readonly Mount[];
   env: Record<string, string>;
-  /** Doors of the broker that no policy for a host opens. */
-  routes: readonly RouteName[];
 }
 
 export interface HandsDeps {
@@ -180,8 +177,8 @@ export function createHands(deps: HandsDeps): Hands {
     const id = deps.newId('sbx');
     const environment = deps.agents.needEnvironment(session.environmentId);
     const began = performance.now();
-    const extras = (await deps.extras?.(session)) ?? { mounts: [], env: {}, routes: [] };
-    const way = await egress.prepare(session, id, environment.spec.config, extras.routes);
+    const extras = (await deps.extras?.(session)) ?? { mounts: [], env: {} };
+    const way = await egress.prepare(session, id, environment.spec.config);
     ledger.begin({ id, sessionId: session.id, driver: driver.name, restoredFrom: checkpoint?.id ?? null });
     let sandbox: Sandbox;
     try {

@@ -104,7 +104,7 @@ export async function createSandboxes(
   const extras = async (session: Session): Promise<Extras> => {
     const task = session.metadata.task_id ? tasks.api.get(session.metadata.task_id) : null;
     const mirror = task && (await mirrors.existing(task.repository));
-    return { mounts: mirror ? [{ from: mirror, to: MIRROR_PLACE }] : [], env: {}, routes: [] };
+    return { mounts: mirror ? [{ from: mirror, to: MIRROR_PLACE }] : [], env: {} };
   };
   const hands = createHands({ ...deps, ledger, audit, driver, egress, extras });
   const tasks = createTasks({
