@@ -52,6 +52,8 @@ interface Held extends Saveable {
   shell: Shell | null;
   /** Said with the result of the next call. */
   note: string | null;
+  /** Calls whose changes were lost with the sandbox before; until the note is said. */
+  undone: readonly { id: Id; name: string }[];
   usedAt: Millis;
   entries: EgressEntry[];
 }
@@ -67,6 +69,8 @@ export interface Hands extends HandsForTools {
     wants: { by: Id; hosts?: readonly string[]; reads?: boolean },
     work: (hand: Hand) => Promise<T>,
   ): Promise<T>;
+  /** Calls whose changes are in no checkpoint and in no sandbox any more, and that nobody was told of yet. */
+  undone(sessionId: Id): readonly { id: Id; name: string }[];
   /** Resolves when what was changed is saved, or could not be. */
   save(sessionId: Id): Promise<void>;
   hooks: BrainHooks;
@@ -84,6 +88,8 @@ export interface Hands extends HandsForTools {
   observe(entry: EgressEntry): void;
   /** Saves, then ends the session's sandbox. One whose files cannot be saved stays, unless it is forced. */
   putAway(sessionId: Id, reason: string, options?: { force: boolean }): Promise<void>;
+  /** Ends the session's sandbox as it is: what was not saved is gone, and its next call is told so. */
+  discard(sessionId: Id, reason: string): void;
   /** The session's next call works on the files of that checkpoint. */
   restore(sessionId: Id, checkpointId: Id): Promise<Checkpoint>;
   forget(sessionId: Id): Promise<void>;
@@ -204,6 +210,7 @@ export function createHands(deps: HandsDeps): Hands {
       unsaved: [],
       checkpoint,
       note: lossNote({ last: last ?? null, checkpoint, undone }),
+      undone,
       usedAt: now(),
       working: 0,
       saving: null,
@@ -339,6 +346,7 @@ export function createHands(deps: HandsDeps): Hands {
     await holder.saving;
     const { note } = holder;
     holder.note = null;
+    holder.undone = [];
     try {
       return noted(note, await within(holder, { ...wants, by: callId }, work));
     } catch (error) {
@@ -364,6 +372,7 @@ export function createHands(deps: HandsDeps): Hands {
   return {
     use,
     work,
+    undone: (sessionId) => held.get(sessionId)?.undone ?? undoneSince(sessionId, ledger.latest(sessionId)),
     async save(sessionId) {
       const holder = held.get(sessionId);
       checkpoints.begin(holder);
@@ -378,6 +387,10 @@ export function createHands(deps: HandsDeps): Hands {
       return clearing;
     },
     putAway,
+    discard(sessionId, reason) {
+      const holder = held.get(sessionId);
+      if (holder) lost(holder, reason);
+    },
     isolated: () => driver.name !== 'none',
     report: () => report,
     alive: () => [...held].map(([sessionId, { sandbox }]) => ({ sessionId, sandbox })),

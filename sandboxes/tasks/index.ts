@@ -12,6 +12,7 @@ import type { Ledger } from '../ledger.ts';
 import type { Mirrors, Repository } from '../mirrors.ts';
 import type { Isolate } from '../snapshots.ts';
 import { createTasksApi } from './api.ts';
+import { createControl, type TaskControl } from './control.ts';
 import type { Deliver } from './delivery.ts';
 import { createFinish } from './finish.ts';
 import { DEFAULT_QUEUE, type QueueLimits } from './queue.ts';
@@ -25,6 +26,7 @@ import { createWork } from './work.ts';
 
 export interface Tasks {
   api: TasksApi;
+  control: TaskControl;
   tools: Tool[];
   /** Begins, or goes on with, everything that has not ended. May be called again. */
   start(): void;
@@ -107,6 +109,7 @@ export function createTasks(deps: TasksDeps): Tasks {
 
   return {
     api,
+    control: createControl({ ...deps, rows, work, speak, finish }),
     tools: [createDeliverTool({ rows, deliver: deps.deliver, crash: deps.crash })],
     start: work.start,
     async stop() {

@@ -155,7 +155,9 @@ export function createWork(deps: WorkDeps): Work {
         case 'failed':
           return retry(task, signal, rest.why);
         case 'done':
-          return conclude(task, signal, 'verifying', null);
+          // What is looked at from here on has to outlive whatever happens to the sandbox.
+          await hands.save(session.id);
+          return lost(task, signal) ?? conclude(task, signal, 'verifying', null);
       }
     },
 
@@ -165,6 +167,8 @@ export function createWork(deps: WorkDeps): Work {
       if (busy()) return conclude(task, signal, 'working', null);
       const now = await prepare(task, session, signal);
       if (!now) return 'again';
+      const gone = lost(now, signal);
+      if (gone) return await gone;
       const base = now.baseCommit!;
       const round = now.rounds + 1;
       const message = now.rounds === 0 ? now.title : `${now.title} (round ${round})`;
@@ -265,6 +269,16 @@ export function createWork(deps: WorkDeps): Work {
       await finish.end(task, 'done', null, delivered);
       return 'again';
     },
+  };
+
+  /** Back to the agent when changes it made are gone without its knowing. */
+  const lost = (task: TaskRow, signal: AbortSignal): Promise<Next> | null => {
+    const undone = hands.undone(task.sessionId);
+    if (undone.length === 0) return null;
+    const names = undone.slice(-5).map(({ id, name }) => `${name} ${id}`);
+    const why = `The sandbox was lost, and with it the changes of ${names.join(', ')}.`;
+    if (task.state === 'working' || task.attempts >= task.limits.attempts) return retry(task, signal, why);
+    return Promise.resolve(toWorking(task, signal, again(why), { attempts: task.attempts + 1 }));
   };
 
   const mend = async (task: TaskRow, signal: AbortSignal, report: CommandReport): Promise<Next> => {
