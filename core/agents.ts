@@ -4,6 +4,8 @@ import { StewardError } from './errors.ts';
 import type { Id, JsonObject, Millis } from './types.ts';
 
 export const DEFAULT_AGENT: Id = 'agent_steward';
+/** Who works on code tasks. */
+export const TASK_AGENT: Id = 'agent_steward_tasks';
 export const DEFAULT_ENVIRONMENT: Id = 'env_steward';
 /** The model name that means: whatever STEWARD_MODEL says. */
 export const CONFIGURED_MODEL = 'configured';
@@ -45,6 +47,8 @@ export interface Environment {
 
 export interface Agents {
   create(spec: AgentSpec): Agent;
+  /** The newest version of a built-in agent, made as `spec` says when there is none. */
+  builtIn(id: Id, spec: AgentSpec): Agent;
   /** Without a version: the newest. */
   get(id: Id, version?: number): Agent | null;
   need(id: Id, version?: number): Agent;
@@ -83,13 +87,17 @@ const missing = (what: string, id: Id) =>
     hint: `GET /v1/${what}s lists them.`,
   });
 
-/** New conversations are made with these two: without them nobody would be answered. */
+/** New conversations and tasks are made with these: without them nobody would be answered. */
 function keepDefault(what: string, id: Id): void {
-  if (id === DEFAULT_AGENT || id === DEFAULT_ENVIRONMENT)
-    throw new StewardError('conflict', `The ${what} ${id} is the one every conversation begins with; it stays.`, {
-      op: `remove an ${what}`,
-      hint: `Change it, or make another ${what} for sessions of your own.`,
-    });
+  if (id === DEFAULT_AGENT || id === TASK_AGENT || id === DEFAULT_ENVIRONMENT)
+    throw new StewardError(
+      'conflict',
+      `The ${what} ${id} is the one that every ${id === TASK_AGENT ? 'task' : 'conversation'} begins with; it stays.`,
+      {
+        op: `remove an ${what}`,
+        hint: `Change it, or make another ${what} for sessions of your own.`,
+      },
+    );
 }
 
 const MOST_KNOWN = 100;
@@ -145,6 +153,11 @@ export function createAgents(db: Db, deps: { now(): Millis; newId(prefix: 'agent
       db.tx(() => insert.run(id, 1, JSON.stringify(spec), deps.now()));
       return agents.need(id);
     },
+    builtIn: (id, spec) =>
+      db.tx(() => {
+        if (!agents.get(id)) insert.run(id, 1, JSON.stringify(spec), deps.now());
+        return agents.need(id);
+      }),
     get(id, version) {
       const key = `${id} ${version}`;
       const kept = version === undefined ? undefined : known.get(key);

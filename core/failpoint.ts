@@ -28,6 +28,16 @@ export const FAILPOINTS = [
   'schedule.committed',
   'schedule.before_end',
   'schedule.ended',
+  'task.created',
+  'task.provisioning',
+  'task.setup',
+  'task.working',
+  'task.verifying',
+  'task.awaiting_approval',
+  'task.delivering',
+  'task.before_deliver',
+  'task.delivered',
+  'task.ended',
 ] as const;
 
 export type FailpointName = (typeof FAILPOINTS)[number];

@@ -26,7 +26,8 @@ export type IdPrefix =
   | 'hook'
   | 'whk'
   | 'sched'
-  | 'srun';
+  | 'srun'
+  | 'task';
 
 function base32(value: bigint, length: number): string {
   let text = '';

@@ -30,6 +30,7 @@ import { createModels } from './models/index.ts';
 import { openRecord } from './record.ts';
 import type { Schedule, ScheduleRun } from './schedules.ts';
 import { createSettings } from './settings-live.ts';
+import type { TasksApi } from './tasks.ts';
 import { readToken } from './token.ts';
 import { createGuard } from './tools/guard.ts';
 import { createTools } from './tools/index.ts';
@@ -53,6 +54,7 @@ export interface BootOptions {
 export interface Steward {
   url(): string;
   config: Config;
+  tasks: TasksApi;
   stop(): Promise<void>;
 }
 
@@ -102,8 +104,12 @@ export async function boot(options: BootOptions): Promise<Steward> {
   });
   const delivery = createDelivery({ ...record, clock, log, crash, channel: (name) => channels.get(name) });
 
-  // 5. Hands: made by the first call that needs them.
-  const sandboxes = await createSandboxes({ ...record, config, clock, log, redact });
+  // 5. Hands: made by the first call that needs them; and the tasks that work with them.
+  const sandboxes = await createSandboxes({
+    ...record,
+    ...{ config, clock, log, redact, crash, wake },
+    interrupt: (id) => void (awake() && lanes.interrupt(id)),
+  });
 
   // 6. Memory: what outlasts a conversation, found again. It asks the models that the brain asks.
   let models = createModels({ ...modelOptions(config), now });
@@ -182,6 +188,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
   const resume = () => {
     delivery.start();
     for (const id of sessions.toWake(now())) wake(id);
+    sandboxes.resume();
   };
   const leaveSafeMode = () => {
     if (boots.safeMode() === null) return;
@@ -215,6 +222,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     db.tx(() => {
       forgetSession(record, id);
       memory.sessionDeleted(id);
+      sandboxes.sessionDeleted(id);
     });
     sandboxes.forget(id).catch((error) => log.error({ error, session: id }, 'the files of a deleted session remain'));
   };
@@ -253,6 +261,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     wal.stop();
     await channels.stopIntake();
     await scheduler.stop();
+    await sandboxes.stopTasks();
     await lanes.stop(GRACE_MS);
     await delivery.stop();
     await backups.stop();
@@ -292,7 +301,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     { url: channels.url(), models: models.list.map((model) => model.name), interrupted_runs: swept.length },
     'ready',
   );
-  return { url: channels.url, config, stop };
+  return { url: channels.url, config, tasks: sandboxes.tasks, stop };
 }
 
 const modelOptions = (config: Config) => ({

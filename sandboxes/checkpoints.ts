@@ -56,7 +56,10 @@ export function createCheckpoints(deps: {
       const running = await sandbox.processes();
       const processes = running.filter(({ argv }) => argv.length > 0 && argv.join(' ') !== SHELL.join(' '));
       const snapshot = await sandbox.snapshot({ lineage: session.id });
-      if (!snapshot.changed && holder.checkpoint) return;
+      if (!snapshot.changed && holder.checkpoint) {
+        ledger.advance(holder.checkpoint.id, position);
+        return;
+      }
       const id = deps.newId('ckpt');
       const payload: JsonObject = {
         checkpoint_id: id,

@@ -16,6 +16,8 @@ export interface Egress {
   ): Promise<{ env: Record<string, string>; mounts: readonly Mount[]; listen: SandboxSpec['listen'] }>;
   /** Hosts that policy, or the owner, let a call reach; they stay open for the rest of the sandbox's life. */
   grant(sandboxId: Id, hosts: readonly string[]): Promise<void>;
+  /** Takes back hosts that were granted: for a phase that is over. */
+  withdraw(sandboxId: Id, hosts: readonly string[]): Promise<void>;
   /** Whose requests these are from now on. */
   attribute(sandboxId: Id, callId: Id | null): void;
   openRequests(sandboxId: Id): number;
@@ -106,6 +108,11 @@ export function createEgress(
       if (!way || fresh.length === 0) return;
       for (const host of fresh) way.granted.add(host);
       await broker.setPolicy(sandboxId, policyFor(sandboxId));
+    },
+    async withdraw(sandboxId, hosts) {
+      const way = open.get(sandboxId);
+      const known = hosts.filter((host) => way?.granted.delete(host));
+      if (known.length > 0) await broker.setPolicy(sandboxId, policyFor(sandboxId));
     },
     attribute: (sandboxId, callId) => broker.attribute(sandboxId, callId),
     openRequests: (sandboxId) => broker.openRequests(sandboxId),

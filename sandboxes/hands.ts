@@ -11,7 +11,7 @@ import { type ToolContext, textResult } from '../core/tools/tool.ts';
 import type { Id, JsonObject, Millis, Session, ToolResult } from '../core/types.ts';
 import { type Audit, type EgressEntry, summarize } from './audit.ts';
 import { createCheckpoints, type Saveable } from './checkpoints.ts';
-import { DEFAULT_LIMITS, type ProbeReport, type Sandbox, type SandboxDriver } from './driver.ts';
+import { DEFAULT_LIMITS, type Mount, type ProbeReport, type Sandbox, type SandboxDriver } from './driver.ts';
 import type { Egress } from './egress.ts';
 import { type Checkpoint, type Ledger, SINGLE_REASON } from './ledger.ts';
 import { lossNote } from './loss.ts';
@@ -22,6 +22,12 @@ import { openShell, type Shell } from './tools/shell.ts';
 const IDLE_MS: Millis = 10 * 60_000;
 const IDLE_SERVING_MS: Millis = 60 * 60_000;
 const SWEEP_MS: Millis = 30_000;
+
+/** What the sandbox of a session gets beside the usual. */
+export interface Extras {
+  mounts: readonly Mount[];
+  env: Record<string, string>;
+}
 
 export interface HandsDeps {
   db: Db;
@@ -37,6 +43,8 @@ export interface HandsDeps {
   newId(prefix: 'sbx' | 'ckpt'): Id;
   /** A host may send back what the broker added: it must not get into the log by way of a result. */
   redact(text: string): string;
+  /** Asked whenever a sandbox is made. Rejecting, it is not made. */
+  extras?(session: Session): Promise<Extras>;
 }
 
 /** A session's sandbox while it lives. */
@@ -44,11 +52,27 @@ interface Held extends Saveable {
   shell: Shell | null;
   /** Said with the result of the next call. */
   note: string | null;
+  /** Calls whose changes were lost with the sandbox before; until the note is said. */
+  undone: readonly { id: Id; name: string }[];
   usedAt: Millis;
   entries: EgressEntry[];
 }
 
 export interface Hands extends HandsForTools {
+  /**
+   * As `use`, for Steward's own work beside the calls of the agent. `by`: on whose behalf, in the audit and in checkpoints.
+   * Throws what the work throws, `unavailable` without hands, and `sandbox_lost` when the sandbox went meanwhile. What an agent
+   * has to know of a loss is kept for its next call.
+   */
+  work<T>(
+    session: Session,
+    wants: { by: Id; hosts?: readonly string[]; reads?: boolean },
+    work: (hand: Hand) => Promise<T>,
+  ): Promise<T>;
+  /** Calls whose changes are in no checkpoint and in no sandbox any more, and that nobody was told of yet. */
+  undone(sessionId: Id): readonly { id: Id; name: string }[];
+  /** Resolves when what was changed is saved, or could not be. */
+  save(sessionId: Id): Promise<void>;
   hooks: BrainHooks;
   /** Looks around in a real sandbox and removes what earlier lives left behind. Never throws. */
   start(): Promise<void>;
@@ -64,6 +88,8 @@ export interface Hands extends HandsForTools {
   observe(entry: EgressEntry): void;
   /** Saves, then ends the session's sandbox. One whose files cannot be saved stays, unless it is forced. */
   putAway(sessionId: Id, reason: string, options?: { force: boolean }): Promise<void>;
+  /** Ends the session's sandbox as it is: what was not saved is gone, and its next call is told so. */
+  discard(sessionId: Id, reason: string): void;
   /** The session's next call works on the files of that checkpoint. */
   restore(sessionId: Id, checkpointId: Id): Promise<Checkpoint>;
   forget(sessionId: Id): Promise<void>;
@@ -157,6 +183,7 @@ export function createHands(deps: HandsDeps): Hands {
     const id = deps.newId('sbx');
     const environment = deps.agents.needEnvironment(session.environmentId);
     const began = performance.now();
+    const extras = (await deps.extras?.(session)) ?? { mounts: [], env: {} };
     const way = await egress.prepare(session, id, environment.spec.config);
     ledger.begin({ id, sessionId: session.id, driver: driver.name, restoredFrom: checkpoint?.id ?? null });
     let sandbox: Sandbox;
@@ -165,8 +192,8 @@ export function createHands(deps: HandsDeps): Hands {
         id,
         labels: { session: session.id },
         workspace: checkpoint ? { type: 'snapshot', ref: checkpoint.snapshot } : { type: 'empty' },
-        env: way.env,
-        mounts: way.mounts,
+        env: { ...way.env, ...extras.env },
+        mounts: [...way.mounts, ...extras.mounts],
         limits: DEFAULT_LIMITS,
         profile: 'strict',
         listen: way.listen,
@@ -183,6 +210,7 @@ export function createHands(deps: HandsDeps): Hands {
       unsaved: [],
       checkpoint,
       note: lossNote({ last: last ?? null, checkpoint, undone }),
+      undone,
       usedAt: now(),
       working: 0,
       saving: null,
@@ -266,6 +294,47 @@ export function createHands(deps: HandsDeps): Hands {
     return { ...result, content: note === null ? content : [{ type: 'text', text: `[${note}]` }, ...content] };
   };
 
+  /** One piece of work in the session's sandbox: nothing is saved meanwhile, and what it may have changed is afterwards. */
+  const within = async <T>(
+    holder: Held,
+    wants: { by: Id; hosts: readonly string[]; reads?: boolean },
+    work: (hand: Hand) => Promise<T>,
+  ): Promise<T> => {
+    const { session, sandbox } = holder;
+    const gone = () => held.get(session.id) !== holder;
+    const loss = () =>
+      new StewardError('sandbox_lost', 'The sandbox is gone.', { op: 'use a sandbox', retryable: true });
+    holder.working += 1;
+    try {
+      if (!wants.reads) holder.unsaved.push(wants.by);
+      await egress.grant(sandbox.id, wants.hosts);
+      egress.attribute(sandbox.id, wants.by);
+      const value = await work(handOf(holder));
+      if (gone()) throw loss();
+      return value;
+    } catch (error) {
+      if (!gone() && !(error instanceof StewardError && error.code === 'sandbox_lost')) throw error;
+      const reason = await Promise.race([sandbox.ended, clock.sleep(1_000).then(() => describeError(error))]);
+      lost(holder, reason);
+      throw new StewardError('sandbox_lost', `The sandbox was lost: ${reason}`, {
+        op: 'use a sandbox',
+        retryable: true,
+        cause: error,
+      });
+    } finally {
+      holder.working -= 1;
+      holder.usedAt = now();
+      egress.attribute(sandbox.id, null);
+      const entries = holder.entries.splice(0);
+      if (entries.length > 0)
+        tell(session.id, 'sandbox.egress', {
+          sandbox_id: sandbox.id,
+          tool_use_id: wants.by,
+          hosts: summarize(entries),
+        });
+    }
+  };
+
   const use: Hands['use'] = async (context: ToolContext, wants, work) => {
     const { session, callId } = context;
     let holder: Held;
@@ -277,40 +346,38 @@ export function createHands(deps: HandsDeps): Hands {
     await holder.saving;
     const { note } = holder;
     holder.note = null;
-    holder.working += 1;
+    holder.undone = [];
     try {
-      if (!wants.reads) holder.unsaved.push(callId);
-      await egress.grant(holder.sandbox.id, wants.hosts);
-      egress.attribute(holder.sandbox.id, callId);
-      const result = await work(handOf(holder));
-      if (held.get(session.id) !== holder)
-        throw new StewardError('sandbox_lost', 'The sandbox is gone.', { op: 'use a sandbox' });
-      return noted(note, result);
+      return noted(note, await within(holder, { ...wants, by: callId }, work));
     } catch (error) {
-      const gone = held.get(session.id) !== holder || (error instanceof StewardError && error.code === 'sandbox_lost');
-      if (!gone) return noted(note, textResult(describeError(error), true));
-      const reason = await Promise.race([holder.sandbox.ended, clock.sleep(1_000).then(() => describeError(error))]);
-      lost(holder, reason);
+      if (!(error instanceof StewardError && error.code === 'sandbox_lost'))
+        return noted(note, textResult(describeError(error), true));
       return textResult(
-        `The sandbox was lost in the middle of this call: ${reason} What the call did outside of it may have happened. The next call gets a fresh sandbox with the files of the last checkpoint.`,
+        `The sandbox was lost in the middle of this call: ${error.message.replace(/^The sandbox was lost: /, '')} What the call did outside of it may have happened. The next call gets a fresh sandbox with the files of the last checkpoint.`,
         true,
       );
+    }
+  };
+
+  const work: Hands['work'] = async (session, { by, hosts = [], reads = false }, does) => {
+    const holder = await hold(session, null);
+    await holder.saving;
+    try {
+      return await within(holder, { by, hosts, reads }, does);
     } finally {
-      holder.working -= 1;
-      holder.usedAt = now();
-      egress.attribute(holder.sandbox.id, null);
-      const entries = holder.entries.splice(0);
-      if (entries.length > 0)
-        tell(session.id, 'sandbox.egress', {
-          sandbox_id: holder.sandbox.id,
-          tool_use_id: callId,
-          hosts: summarize(entries),
-        });
+      await egress.withdraw(holder.sandbox.id, hosts);
     }
   };
 
   return {
     use,
+    work,
+    undone: (sessionId) => held.get(sessionId)?.undone ?? undoneSince(sessionId, ledger.latest(sessionId)),
+    async save(sessionId) {
+      const holder = held.get(sessionId);
+      checkpoints.begin(holder);
+      await holder?.saving;
+    },
     probe,
     ready: () => (report?.ok ? Promise.resolve(report) : probe()),
     clear() {
@@ -320,6 +387,10 @@ export function createHands(deps: HandsDeps): Hands {
       return clearing;
     },
     putAway,
+    discard(sessionId, reason) {
+      const holder = held.get(sessionId);
+      if (holder) lost(holder, reason);
+    },
     isolated: () => driver.name !== 'none',
     report: () => report,
     alive: () => [...held].map(([sessionId, { sandbox }]) => ({ sessionId, sandbox })),

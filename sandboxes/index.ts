@@ -2,38 +2,59 @@
 import { join } from 'node:path';
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
+import type { Failpoint } from '../core/failpoint.ts';
 import type { BrainHooks, HandsApi, HandsReport } from '../core/hands.ts';
 import type { Log } from '../core/log.ts';
 import type { RecordOf } from '../core/record.ts';
+import type { Task, TaskState, TasksApi } from '../core/tasks.ts';
 import type { Tool } from '../core/tools/tool.ts';
-import type { Id, Millis } from '../core/types.ts';
+import type { Id, Millis, Session } from '../core/types.ts';
 import { createHandsApi, reportView } from './api.ts';
 import { createAudit } from './audit.ts';
 import { createBroker } from './broker/supervisor.ts';
+import { createPatchDelivery } from './deliver/patch.ts';
 import type { SandboxDriver } from './driver.ts';
-
 import { createEgress } from './egress.ts';
 import { createExposer } from './expose.ts';
-import { createHands } from './hands.ts';
+import { createHands, type Extras } from './hands.ts';
 import { createLedger } from './ledger.ts';
+import { createMirrors, MIRROR_PLACE } from './mirrors.ts';
 import { openRoot } from './root.ts';
 import { createSingle } from './single.ts';
 import { createSnapshots } from './snapshots.ts';
+import { createTasks } from './tasks/index.ts';
 import { createHandsTools } from './tools/index.ts';
 
 export interface Sandboxes {
   tools: Tool[];
   hooks: BrainHooks;
   api: HandsApi;
+  tasks: TasksApi;
   report(): HandsReport;
   /** Tries a sandbox and clears away leftovers, beside everything else. Never throws. */
   start(): Promise<void>;
+  /** Tasks go on from where they stand; not in safe mode. */
+  resume(): void;
+  /** Within the transaction that deletes a session. */
+  sessionDeleted(sessionId: Id): void;
   forget(sessionId: Id): Promise<void>;
+  /** Nothing new begins; what is at work on tasks lets go. */
+  stopTasks(): Promise<void>;
   stop(): Promise<void>;
 }
 
 export async function createSandboxes(
-  deps: RecordOf & { config: Config; clock: Clock; log: Log; redact(text: string): string },
+  deps: RecordOf & {
+    config: Config;
+    clock: Clock;
+    log: Log;
+    crash: Failpoint;
+    redact(text: string): string;
+    wake(sessionId: Id): void;
+    interrupt(sessionId: Id): void;
+    /** Within the transaction of each step of a task. */
+    onTask?(task: Task, from: TaskState | null): void;
+  },
 ): Promise<Sandboxes> {
   const { config, clock, log, newId } = deps;
   const { now } = clock;
@@ -78,7 +99,20 @@ export async function createSandboxes(
     },
   });
   const egress = createEgress(broker, deps.vault, (error) => log.error({ error }, 'the broker did not take the keys'));
-  const hands = createHands({ ...deps, ledger, audit, driver, egress });
+  const mirrors = createMirrors({ root });
+  /** A task's sandbox sees the mirror of its repository. */
+  const extras = async (session: Session): Promise<Extras> => {
+    const task = session.metadata.task_id ? tasks.api.get(session.metadata.task_id) : null;
+    const mirror = task && (await mirrors.existing(task.repository));
+    return { mounts: mirror ? [{ from: mirror, to: MIRROR_PLACE }] : [], env: {} };
+  };
+  const hands = createHands({ ...deps, ledger, audit, driver, egress, extras });
+  const tasks = createTasks({
+    ...deps,
+    ...{ hands, ledger, audit, mirrors },
+    deliver: createPatchDelivery({ filesDir: join(config.home, 'files') }),
+    ...(deps.onTask && { onChange: deps.onTask }),
+  });
   const single = createSingle({ ...deps, driver, egress, ledger, probe: hands.ready });
 
   const report = (): HandsReport =>
@@ -90,7 +124,11 @@ export async function createSandboxes(
       alive: hands.alive().length,
     });
   return {
-    tools: createHandsTools(hands),
+    tools: [...createHandsTools(hands), ...tasks.tools],
+    tasks: tasks.api,
+    resume: tasks.start,
+    sessionDeleted: tasks.forget,
+    stopTasks: tasks.stop,
     hooks: hands.hooks,
     report,
     api: createHandsApi({ hands, ledger, audit, exposer, report, single }),

@@ -39,6 +39,8 @@ export interface Ledger {
   alive(): SandboxRow[];
   list(options: { sessionId?: Id; limit: number }): SandboxRow[];
   save(checkpoint: Omit<Checkpoint, 'createdAt'>): Checkpoint;
+  /** Its files are still those at this later point of the log. */
+  advance(checkpointId: Id, position: number): void;
   latest(sessionId: Id): Checkpoint | null;
   /** Newest first, without the dropped ones. */
   checkpoints(sessionId: Id): Checkpoint[];
@@ -116,6 +118,9 @@ export function createLedger(db: Db, now: () => Millis): Ledger {
     'SELECT * FROM checkpoints WHERE session_id = ? AND id = ? AND dropped_at IS NULL',
   );
   const relabel = db.prepare<[string | null, string]>('UPDATE checkpoints SET label = ? WHERE id = ?');
+  const forward = db.prepare<[number, string, number]>(
+    'UPDATE checkpoints SET position = ? WHERE id = ? AND position < ?',
+  );
   const drop = db.prepare<[Millis, string]>('UPDATE checkpoints SET dropped_at = ? WHERE id = ?');
   // What was running names files and arguments: of a forgotten conversation nothing of it stays.
   const blank = db.prepare<[Millis, string]>(
@@ -146,6 +151,7 @@ export function createLedger(db: Db, now: () => Millis): Ledger {
       );
       return { ...checkpoint, createdAt };
     },
+    advance: (id, position) => void forward.run(position, id, position),
     latest: (sessionId) => {
       const row = newest.get(sessionId);
       return row ? toCheckpoint(row) : null;

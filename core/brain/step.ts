@@ -27,9 +27,13 @@ export function openCalls(slice: readonly LogEvent[]): LogEvent[] {
   return slice.filter((event) => isToolUse(event) && !answered.has(event.id));
 }
 
+/** A call that Steward itself asks for on behalf of a task: its end is for whoever asked, and calls for no answer of the model. */
+const ofTask = (event: LogEvent): boolean => isToolUse(event) && event.payload.task_id !== undefined;
+
 /** Messages and results that no answer of the model has taken up yet. */
 export function unanswered(slice: readonly LogEvent[]): LogEvent[] {
   const skip = quarantined(slice);
+  const asides = new Set(slice.filter(ofTask).map(({ id }) => id));
   const rest = slice.findLast(closesTurn)?.position ?? 0;
   return slice.filter(
     (event) =>
@@ -37,7 +41,7 @@ export function unanswered(slice: readonly LogEvent[]): LogEvent[] {
       !skip.has(event.id) &&
       // What stands in for a forgotten result calls for no answer.
       event.payload.forgotten !== true &&
-      (event.type === 'user.message' || answeredBy(event) !== null),
+      (event.type === 'user.message' || (answeredBy(event) !== null && !asides.has(answeredBy(event)!))),
   );
 }
 
@@ -47,7 +51,7 @@ export function turnStart(slice: readonly LogEvent[]): number | null {
   let complete = false;
   for (const event of slice) {
     if (closesTurn(event)) complete = true;
-    else if (isToolUse(event)) complete = false;
+    else if (isToolUse(event) && !ofTask(event)) complete = false;
     else if (event.type === 'user.message') {
       if (complete) start = null;
       complete = false;

@@ -6,4 +6,5 @@ export const migrations: readonly string[] = [
   '0004_schedules.sql',
   '0005_schedule_looks.sql',
   '0006_webhooks.sql',
+  '0007_tasks.sql',
 ];

@@ -24,6 +24,8 @@ export interface Tool {
   title(args: JsonObject): string;
   /** How long this call may take; TOOL_LIMIT_MS when left out. */
   limitMs?(args: JsonObject): Millis;
+  /** False: no model is offered it; only Steward itself asks for it. */
+  offered?: false;
   /** Should not throw for an expected failure: an error result tells the model more. */
   run(args: JsonObject, context: ToolContext): Promise<ToolResult>;
   /** For `verifiable` tools: the result when the effect has already happened, else null. */
@@ -38,6 +40,7 @@ export function defineTool<A extends JsonObject>(spec: {
   action?(args: A): Action;
   title(args: A): string;
   limitMs?(args: A): Millis;
+  offered?: false;
   run(args: A, context: ToolContext): Promise<ToolResult>;
   verify?(args: A, context: ToolContext): Promise<ToolResult | null>;
 }): Tool {
@@ -54,6 +57,7 @@ export function defineTool<A extends JsonObject>(spec: {
     title: (args) => spec.title(args as A),
     run: (args, context) => spec.run(args as A, context),
   };
+  if (spec.offered === false) tool.offered = false;
   const { verify, limitMs } = spec;
   if (limitMs) tool.limitMs = (args) => limitMs(args as A);
   if (verify) tool.verify = (args, context) => verify(args as A, context);

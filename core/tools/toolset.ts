@@ -29,7 +29,10 @@ export function toolsOf(list: readonly Tool[], agents: Agents): Toolset {
       const taken = new Set(custom(id, version).map((entry) => entry.name));
       const files = agents.need(id, version).spec.tools.some((entry) => entry.type === MEMORY_FILES.type);
       const offered = (name: string) => (name === MEMORY_FILES.name ? files : toolset !== undefined && enabled(name));
-      const own = list.map((tool) => tool.definition).filter(({ name }) => offered(name) && !taken.has(name));
+      const own = list
+        .filter((tool) => tool.offered !== false)
+        .map((tool) => tool.definition)
+        .filter(({ name }) => offered(name) && !taken.has(name));
       const theirs = custom(id, version).map((entry) => ({
         name: String(entry.name),
         description: String(entry.description),

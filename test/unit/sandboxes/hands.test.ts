@@ -20,6 +20,7 @@ function egressLog() {
   const seen: string[] = [];
   const egress: Egress = {
     prepare: async (session) => ({ env: { KEYS: session.trust === 'owner' ? 'yes' : 'no' }, mounts: [], listen: null }),
+    withdraw: async () => {},
     grant: async (_, hosts) => void (hosts.length > 0 && seen.push(`grant ${hosts.join(',')}`)),
     attribute: (_, callId) => void seen.push(`call ${callId}`),
     openRequests: () => 0,

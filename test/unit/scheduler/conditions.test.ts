@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { loadConfig } from '../../../core/config.ts';
 import { StewardError } from '../../../core/errors.ts';
+import { noFailpoint } from '../../../core/failpoint.ts';
 import type { SingleResult } from '../../../core/hands.ts';
 import type { MemoryApi, MemoryHit, MemoryItem } from '../../../core/memory.ts';
 import type { Condition } from '../../../core/schedules.ts';
@@ -259,7 +260,10 @@ describe('a command, in a real sandbox', () => {
     const { config } = loadConfig({ STEWARD_HOME: record.home });
     const log = { info() {}, warn() {}, error() {}, debug() {} } as never;
     const { systemClock } = await import('../../../core/clock.ts');
-    const sandboxes = await createSandboxes({ ...record, config, clock: systemClock, log, redact: (text) => text });
+    const sandboxes = await createSandboxes({
+      ...{ ...record, config, clock: systemClock, log, crash: noFailpoint },
+      ...{ redact: (text: string) => text, wake() {}, interrupt() {} },
+    });
     onTestFinished(() => sandboxes.stop());
     await sandboxes.start();
     if (sandboxes.report().state !== 'on') return expect(sandboxes.report().findings).not.toEqual([]);
@@ -297,7 +301,10 @@ describe('a command, in a real sandbox', () => {
     const { config } = loadConfig({ STEWARD_HOME: record.home, STEWARD_SANDBOX: 'none' });
     const log = { info() {}, warn() {}, error() {}, debug() {} } as never;
     const { systemClock } = await import('../../../core/clock.ts');
-    const sandboxes = await createSandboxes({ ...record, config, clock: systemClock, log, redact: (text) => text });
+    const sandboxes = await createSandboxes({
+      ...{ ...record, config, clock: systemClock, log, crash: noFailpoint },
+      ...{ redact: (text: string) => text, wake() {}, interrupt() {} },
+    });
     onTestFinished(() => sandboxes.stop());
     const world = open({ record });
     world.command = () =>
