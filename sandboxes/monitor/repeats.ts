@@ -1,11 +1,10 @@
 // Does a run go in circles? Pure: looks at its last calls, what they were asked and what came of them.
 import { createHash } from 'node:crypto';
-import type { Json } from '../../core/types.ts';
 
 /** A call that has its result. */
 export interface CallSeen {
   name: string;
-  /** Digests: equal when input or result say the same. */
+  /** Digests: equal when they say the same. */
   input: string;
   result: string;
   failed: boolean;
@@ -66,14 +65,4 @@ const digest = (text: string): string => createHash('sha256').update(text).diges
 export function resultDigest(text: string): string {
   const looked = text.length <= 2 * PART ? text : `${text.length}\n${text.slice(0, PART)}\n${text.slice(-PART)}`;
   return digest(looked.replace(MOMENTS, '#').trim());
-}
-
-/** Of what a call was asked, whatever the order of its fields. */
-export const inputDigest = (input: Json): string => digest(canonical(input));
-
-function canonical(value: Json): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
-  if (value === null || typeof value !== 'object') return JSON.stringify(value) ?? 'null';
-  const fields = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return `{${fields.map(([name, field]) => `${JSON.stringify(name)}:${canonical(field)}`).join(',')}}`;
 }

@@ -122,7 +122,8 @@ export function writtenBytes(pids: readonly number[]): number {
 export function movedBytes(pids: readonly number[]): number | null {
   let bytes: number | null = null;
   for (const pid of pids)
-    for (const [, count] of read(`/proc/${pid}/io`).matchAll(/^[rw]char: (\d+)/gm)) bytes = (bytes ?? 0) + Number(count);
+    for (const [, count] of read(`/proc/${pid}/io`).matchAll(/^[rw]char: (\d+)/gm))
+      bytes = (bytes ?? 0) + Number(count);
   return bytes;
 }
 
