@@ -101,6 +101,11 @@ export interface Stats {
   rssBytes: number;
   pids: number;
   diskBytes: number;
+  /** Left out where the driver does not know: processes that want a processor now, and those that wait in the kernel (D). */
+  runnable?: number;
+  blocked?: number;
+  /** Read and written since it began, by whatever call, pipes included. Left out where the driver does not know. */
+  ioBytes?: number;
   /** When the last byte of output came. */
   lastOutputAt: Millis | null;
   state: 'running' | 'paused' | 'gone';
@@ -176,7 +181,8 @@ export interface Sandbox {
   exec(argv: readonly string[], options?: ExecOptions): Execution;
   readonly files: Files;
   processes(): Promise<ProcessEntry[]>;
-  stats(): Promise<Stats>;
+  /** With `known`, the size of the files is the last one measured where measuring costs a walk through them. */
+  stats(options?: { disk: 'measured' | 'known' }): Promise<Stats>;
   snapshot(options: { lineage: string; label?: string }): Promise<Snapshot>;
   /** A second sandbox with the same files. */
   fork(spec: SandboxSpec): Promise<Sandbox>;

@@ -74,23 +74,31 @@ export interface TreeUse {
   /** Resident, shared pages counted once per process. */
   rssBytes: number;
   cpuTicks: number;
+  /** In state R: at work, or waiting for its turn on a processor. */
+  runnable: number;
+  /** In state D: no signal reaches it. */
+  blocked: number;
 }
 
 export function useOf(pids: readonly number[]): TreeUse {
   let kilobytes = 0;
   let ticks = 0;
   let alive = 0;
+  let runnable = 0;
+  let blocked = 0;
   for (const pid of pids) {
     const stat = read(`/proc/${pid}/stat`);
     if (stat === '') continue;
     const field = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
     if (field[0] === 'Z' || field[0] === 'X') continue;
     alive++;
+    if (field[0] === 'R') runnable++;
+    if (field[0] === 'D') blocked++;
     // utime, stime and those of reaped children.
     for (const at of [11, 12, 13, 14]) ticks += Number(field[at]);
     kilobytes += Number(/^VmRSS:\s+(\d+)/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0);
   }
-  return { pids: alive, rssBytes: kilobytes * 1024, cpuTicks: ticks };
+  return { pids: alive, rssBytes: kilobytes * 1024, cpuTicks: ticks, runnable, blocked };
 }
 
 /** Like rssBytes, each shared page divided among those who share it; reads much more. 0 where it may not be read. */
@@ -107,6 +115,15 @@ export function fairBytes(pids: readonly number[]): number {
 export function writtenBytes(pids: readonly number[]): number {
   let bytes = 0;
   for (const pid of pids) bytes += Number(/^write_bytes: (\d+)/m.exec(read(`/proc/${pid}/io`))?.[1] ?? 0);
+  return bytes;
+}
+
+/** Bytes these processes and those they reaped read and wrote, by whatever call; null where nobody may look. */
+export function movedBytes(pids: readonly number[]): number | null {
+  let bytes: number | null = null;
+  for (const pid of pids)
+    for (const [, count] of read(`/proc/${pid}/io`).matchAll(/^[rw]char: (\d+)/gm))
+      bytes = (bytes ?? 0) + Number(count);
   return bytes;
 }
 

@@ -16,7 +16,7 @@ import { createIsolate } from './isolate.ts';
 import { type Launched, launch, startFailure, startTicksOf } from './launch.ts';
 import { rlimitsFor, scopeEnv } from './limits.ts';
 import { fitOf, type Prepared, prepare, rename, type Shared } from './prepare.ts';
-import { treeOf, useOf } from './procfs.ts';
+import { movedBytes, treeOf, useOf } from './procfs.ts';
 import { baseEnv, type Folders, isolatedArguments } from './profile.ts';
 import { folderOf, writeState } from './state.ts';
 import { startWatch } from './watch.ts';
@@ -203,15 +203,20 @@ function assemble(shared: Shared, spec: SandboxSpec, parts: Parts): Sandbox {
     createdAt: parts.createdAt,
     runner,
     env: { ...baseEnv(shared.host), ...spec.env },
-    async stats() {
+    async stats(disk) {
       const use = group?.use() ?? { cpuMicros: null, rssBytes: null, pids: null };
-      const tree = useOf(treeOf(pid));
+      const below = treeOf(pid);
+      const tree = useOf(below);
+      const ioBytes = movedBytes(below);
       return {
         cpuMicros: use.cpuMicros ?? tree.cpuTicks * TICK_MICROS,
         // A group does not count what its processes had before they came in; the tree does not count what lies in tmpfs.
         rssBytes: Math.max(use.rssBytes ?? 0, tree.rssBytes),
         pids: use.pids ?? tree.pids,
-        diskBytes: await watch.diskBytes(),
+        diskBytes: disk === 'known' ? watch.knownBytes() : await watch.diskBytes(),
+        runnable: tree.runnable,
+        blocked: tree.blocked,
+        ...(ioBytes !== null && { ioBytes }),
       };
     },
     snapshot: ({ lineage, label }) =>

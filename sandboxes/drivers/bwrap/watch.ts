@@ -17,6 +17,8 @@ const MB = 1024 * 1024;
 export interface Watch {
   /** Bytes of workspace and home, at most two seconds old. */
   diskBytes(): Promise<number>;
+  /** As last measured, which is when enough was written or half a minute had passed. Costs nothing. */
+  knownBytes(): number;
   stop(): void;
 }
 
@@ -129,6 +131,7 @@ export function startWatch(deps: {
       if (last && last.used > 0 && now() - last.at < 2_000) return last.used;
       return measureOnce();
     },
+    knownBytes: () => last?.used ?? 0,
     stop() {
       stopped = true;
       clearInterval(disk);

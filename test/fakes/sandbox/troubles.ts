@@ -128,7 +128,7 @@ export function troubled(sandbox: Sandbox, met: Met): Sandbox {
       },
     },
     processes: () => before('processes').then(() => sandbox.processes()),
-    stats: () => before('stats').then(() => sandbox.stats()),
+    stats: (options) => before('stats').then(() => sandbox.stats(options)),
     snapshot: (options) => before('snapshot').then(() => sandbox.snapshot(options)),
     fork: (spec) => before('fork').then(() => sandbox.fork(spec)),
     dial: (port) => before('dial').then(() => sandbox.dial(port)),
