@@ -2,7 +2,7 @@
 import type { Id, JsonObject, Session } from '../core/types.ts';
 import type { Vault } from '../core/vault.ts';
 import type { Secret } from '../core/vault-secret.ts';
-import type { EgressPolicy, Rule } from './broker/policy.ts';
+import type { EgressPolicy, RouteName, Rule } from './broker/policy.ts';
 import { PRESETS } from './broker/policy.ts';
 import type { Broker, Injected } from './broker/supervisor.ts';
 import type { Mount, SandboxSpec } from './driver.ts';
@@ -16,6 +16,8 @@ export interface Egress {
   ): Promise<{ env: Record<string, string>; mounts: readonly Mount[]; listen: SandboxSpec['listen'] }>;
   /** Hosts that policy, or the owner, let a call reach; they stay open for the rest of the sandbox's life. */
   grant(sandboxId: Id, hosts: readonly string[]): Promise<void>;
+  /** The doors to model servers that are open in this sandbox from now on; the key is added behind them. */
+  doors(sandboxId: Id, routes: readonly RouteName[]): Promise<void>;
   /** Whose requests these are from now on. */
   attribute(sandboxId: Id, callId: Id | null): void;
   openRequests(sandboxId: Id): number;
@@ -24,7 +26,12 @@ export interface Egress {
 }
 
 /** Pure. The networking of an environment (as in the Managed Agents API) as a policy; anything unknown is closed. */
-export function policyOf(environment: JsonObject, granted: readonly string[], withKeys: boolean): EgressPolicy {
+export function policyOf(
+  environment: JsonObject,
+  granted: readonly string[],
+  withKeys: boolean,
+  routes: readonly RouteName[] = [],
+): EgressPolicy {
   const networking = (environment.networking ?? {}) as {
     type?: string;
     allowed_hosts?: string[];
@@ -40,6 +47,7 @@ export function policyOf(environment: JsonObject, granted: readonly string[], wi
   ];
   return {
     allow,
+    ...(routes.length > 0 && { routes }),
     unrestricted: networking.type === 'unrestricted',
     credentials: withKeys,
     push: push.map((host) => withoutPush(host).replace(/:\d+$/, '')),
@@ -74,10 +82,13 @@ export function createEgress(
   const hand = () => broker.setCredentials(vault.secretsFor('all').map(injectedOf));
   // A rotation counts from the next request on, in sandboxes that are at work too.
   const deaf = vault.onChange(() => void hand().catch(failed));
-  const open = new Map<Id, { environment: JsonObject; granted: Set<string>; withKeys: boolean }>();
+  const open = new Map<
+    Id,
+    { environment: JsonObject; granted: Set<string>; withKeys: boolean; routes: readonly RouteName[] }
+  >();
   const policyFor = (sandboxId: Id): EgressPolicy => {
     const way = open.get(sandboxId);
-    return policyOf(way?.environment ?? {}, [...(way?.granted ?? [])], way?.withKeys ?? false);
+    return policyOf(way?.environment ?? {}, [...(way?.granted ?? [])], way?.withKeys ?? false, way?.routes);
   };
   /** What programs that insist on a secret find in its variable. */
   const placeholders = () =>
@@ -93,7 +104,7 @@ export function createEgress(
       await broker.start();
       await hand();
       // Keys are the owner's: what others ask for is done without them.
-      open.set(sandboxId, { environment, granted: new Set(), withKeys: session.trust === 'owner' });
+      open.set(sandboxId, { environment, granted: new Set(), withKeys: session.trust === 'owner', routes: [] });
       return {
         env: { ...broker.environment(policyFor(sandboxId)), ...(session.trust === 'owner' ? placeholders() : {}) },
         mounts: broker.mounts(),
@@ -105,6 +116,12 @@ export function createEgress(
       const fresh = hosts.filter((host) => !way?.granted.has(host));
       if (!way || fresh.length === 0) return;
       for (const host of fresh) way.granted.add(host);
+      await broker.setPolicy(sandboxId, policyFor(sandboxId));
+    },
+    async doors(sandboxId, routes) {
+      const way = open.get(sandboxId);
+      if (!way) return;
+      way.routes = routes;
       await broker.setPolicy(sandboxId, policyFor(sandboxId));
     },
     attribute: (sandboxId, callId) => broker.attribute(sandboxId, callId),

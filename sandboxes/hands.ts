@@ -10,8 +10,9 @@ import type { Sessions } from '../core/sessions.ts';
 import { type ToolContext, textResult } from '../core/tools/tool.ts';
 import type { Id, JsonObject, Millis, Session, ToolResult } from '../core/types.ts';
 import { type Audit, type EgressEntry, summarize } from './audit.ts';
+import type { RouteName } from './broker/policy.ts';
 import { createCheckpoints, type Saveable } from './checkpoints.ts';
-import { DEFAULT_LIMITS, type ProbeReport, type Sandbox, type SandboxDriver } from './driver.ts';
+import { DEFAULT_LIMITS, type Mount, type ProbeReport, type Sandbox, type SandboxDriver } from './driver.ts';
 import type { Egress } from './egress.ts';
 import { type Checkpoint, type Ledger, SINGLE_REASON } from './ledger.ts';
 import { lossNote } from './loss.ts';
@@ -37,6 +38,19 @@ export interface HandsDeps {
   newId(prefix: 'sbx' | 'ckpt'): Id;
   /** A host may send back what the broker added: it must not get into the log by way of a result. */
   redact(text: string): string;
+  /** Folders that each sandbox is shown, read-only; asked whenever one is made. */
+  shelf?(): Promise<readonly Mount[]>;
+}
+
+/** A session's sandbox in the hands of a program that works in it for long. */
+export interface Lent {
+  sandbox: Sandbox;
+  /** What to know of the sandbox before this one, said once. */
+  note: string | null;
+  /** The files hold what was done up to this position of the log; null: everything. */
+  upTo: number | null;
+  /** That call may have changed files: they are saved beside whatever goes on. */
+  changed(callId: Id): void;
 }
 
 /** A session's sandbox while it lives. */
@@ -46,9 +60,22 @@ interface Held extends Saveable {
   note: string | null;
   usedAt: Millis;
   entries: EgressEntry[];
+  /** Programs it is lent to: it is neither idle nor to be restored, and yet it is saved. */
+  lent: number;
+  /** Until its first use: the position its files stand for. */
+  upTo: number | null;
 }
 
 export interface Hands extends HandsForTools {
+  /**
+   * Lends the session's sandbox, with these doors open. Unlike a call it may take hours, and what it changes is saved whenever
+   * it says so. Throws what the work throws, `unavailable` without hands, and `sandbox_lost` when the sandbox went meanwhile.
+   */
+  lend<T>(
+    session: Session,
+    wants: { by: Id; doors: readonly RouteName[] },
+    work: (lent: Lent) => Promise<T>,
+  ): Promise<T>;
   hooks: BrainHooks;
   /** Looks around in a real sandbox and removes what earlier lives left behind. Never throws. */
   start(): Promise<void>;
@@ -166,7 +193,7 @@ export function createHands(deps: HandsDeps): Hands {
         labels: { session: session.id },
         workspace: checkpoint ? { type: 'snapshot', ref: checkpoint.snapshot } : { type: 'empty' },
         env: way.env,
-        mounts: way.mounts,
+        mounts: [...way.mounts, ...((await deps.shelf?.()) ?? [])],
         limits: DEFAULT_LIMITS,
         profile: 'strict',
         listen: way.listen,
@@ -187,6 +214,8 @@ export function createHands(deps: HandsDeps): Hands {
       working: 0,
       saving: null,
       entries: [],
+      lent: 0,
+      upTo: last ? (checkpoint?.position ?? 0) : null,
     };
     held.set(session.id, holder);
     void sandbox.ended.then((reason) => lost(holder, reason));
@@ -235,7 +264,7 @@ export function createHands(deps: HandsDeps): Hands {
   const sweep = async (): Promise<void> => {
     for (const [sessionId, holder] of held) {
       const quiet = now() - holder.usedAt;
-      if (holder.working > 0 || quiet < IDLE_MS) continue;
+      if (holder.working > 0 || holder.lent > 0 || quiet < IDLE_MS) continue;
       const serving = (await holder.sandbox.processes().catch(() => [])).some(({ ports }) => ports.length > 0);
       if (serving && quiet < IDLE_SERVING_MS) continue;
       const minutes = Math.round(quiet / 60_000);
@@ -277,6 +306,7 @@ export function createHands(deps: HandsDeps): Hands {
     await holder.saving;
     const { note } = holder;
     holder.note = null;
+    holder.upTo = null;
     holder.working += 1;
     try {
       if (!wants.reads) holder.unsaved.push(callId);
@@ -309,8 +339,51 @@ export function createHands(deps: HandsDeps): Hands {
     }
   };
 
+  const lend: Hands['lend'] = async (session, { by, doors }, work) => {
+    const holder = await hold(session, by);
+    await holder.saving;
+    const { sandbox, note, upTo } = holder;
+    holder.note = null;
+    holder.upTo = null;
+    const gone = () => held.get(session.id) !== holder;
+    const changed = (callId: Id) => {
+      holder.unsaved.push(callId);
+      // One that is being made does not hold it.
+      void Promise.resolve(holder.saving).then(() => checkpoints.begin(holder));
+    };
+    holder.lent += 1;
+    try {
+      await egress.doors(sandbox.id, doors);
+      egress.attribute(sandbox.id, by);
+      const value = await work({ sandbox, note, upTo, changed });
+      if (gone()) throw new StewardError('sandbox_lost', 'The sandbox is gone.', { op: 'use a sandbox' });
+      return value;
+    } catch (error) {
+      if (!gone() && !(error instanceof StewardError && error.code === 'sandbox_lost')) throw error;
+      const reason = await Promise.race([sandbox.ended, clock.sleep(1_000).then(() => describeError(error))]);
+      lost(holder, reason);
+      throw new StewardError('sandbox_lost', `The sandbox was lost: ${reason}`, {
+        op: 'use a sandbox',
+        retryable: true,
+        cause: error,
+      });
+    } finally {
+      holder.lent -= 1;
+      holder.usedAt = now();
+      egress.attribute(sandbox.id, null);
+      if (!gone()) {
+        await egress.doors(sandbox.id, []);
+        holder.unsaved.push(by);
+      }
+      const entries = holder.entries.splice(0);
+      const hosts = entries.length > 0 ? summarize(entries) : null;
+      if (hosts) tell(session.id, 'sandbox.egress', { sandbox_id: sandbox.id, tool_use_id: by, hosts });
+    }
+  };
+
   return {
     use,
+    lend,
     probe,
     ready: () => (report?.ok ? Promise.resolve(report) : probe()),
     clear() {
@@ -354,7 +427,7 @@ export function createHands(deps: HandsDeps): Hands {
     },
     async restore(sessionId, checkpointId) {
       const target = ledger.need(sessionId, checkpointId);
-      if (held.get(sessionId)?.working)
+      if (held.get(sessionId)?.working || held.get(sessionId)?.lent)
         throw new StewardError('conflict', 'A call is at work in the sandbox of this session.', {
           op: 'restore a checkpoint',
           hint: 'Stop it, or wait for its end.',

@@ -1,20 +1,26 @@
 // The room of hands: picks the driver, and puts broker, ledger, tools and views together.
 import { join } from 'node:path';
+import { CONFIGURED_MODEL } from '../core/agents.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
+import { StewardError } from '../core/errors.ts';
 import type { BrainHooks, HandsApi, HandsReport } from '../core/hands.ts';
+import type { Harness } from '../core/harness.ts';
 import type { Log } from '../core/log.ts';
 import type { RecordOf } from '../core/record.ts';
 import type { Tool } from '../core/tools/tool.ts';
 import type { Id, Millis } from '../core/types.ts';
 import { createHandsApi, reportView } from './api.ts';
 import { createAudit } from './audit.ts';
-import { createBroker } from './broker/supervisor.ts';
+import { createBroker, type Upstreams } from './broker/supervisor.ts';
 import type { SandboxDriver } from './driver.ts';
 
 import { createEgress } from './egress.ts';
 import { createExposer } from './expose.ts';
 import { createHands } from './hands.ts';
+import { createHarnesses } from './harnesses/index.ts';
+import { createPrograms } from './harnesses/programs.ts';
+import { needsProgram } from './harnesses/run-program.ts';
 import { createLedger } from './ledger.ts';
 import { openRoot } from './root.ts';
 import { createSingle } from './single.ts';
@@ -23,6 +29,8 @@ import { createHandsTools } from './tools/index.ts';
 
 export interface Sandboxes {
   tools: Tool[];
+  /** What carries a session on in place of our own loop. */
+  harnesses: Harness[];
   hooks: BrainHooks;
   api: HandsApi;
   report(): HandsReport;
@@ -30,12 +38,15 @@ export interface Sandboxes {
   start(): Promise<void>;
   forget(sessionId: Id): Promise<void>;
   stop(): Promise<void>;
+  /** After settings changed: keys and addresses of model servers count from the next request on. */
+  reconfigure(config: Config): Promise<void>;
 }
 
 export async function createSandboxes(
   deps: RecordOf & { config: Config; clock: Clock; log: Log; redact(text: string): string },
 ): Promise<Sandboxes> {
-  const { config, clock, log, newId } = deps;
+  const { clock, log, newId } = deps;
+  let { config } = deps;
   const { now } = clock;
   const root = openRoot(config.home, process.getuid?.() ?? 1);
   const store = (name: string) => createSnapshots({ root, driver: name, now, newId: () => newId('ckpt') });
@@ -78,7 +89,29 @@ export async function createSandboxes(
     },
   });
   const egress = createEgress(broker, deps.vault, (error) => log.error({ error }, 'the broker did not take the keys'));
-  const hands = createHands({ ...deps, ledger, audit, driver, egress });
+  const programs = createPrograms(root, { env: process.env });
+  const hands = createHands({ ...deps, ledger, audit, driver, egress, shelf: programs.shelf });
+  await broker.setUpstreams(upstreamsOf(config));
+  const harnesses = createHarnesses({
+    ...deps,
+    hands,
+    programs,
+    modelFor(session, { door }) {
+      const own = session.metadata.model ?? null;
+      if (own !== null || door !== 'anthropic') return own;
+      const agents = deps.agents.need(session.agentId, session.agentVersion).spec.model.id;
+      const named = agents === CONFIGURED_MODEL ? config.models[0]! : agents;
+      return named === 'offline' ? null : named;
+    },
+    missing({ name, program, door }) {
+      if (program !== null && !programs.installed(program)) return needsProgram(name);
+      if (door === null || upstreamsOf(config)[door]) return null;
+      return new StewardError('unavailable', `The harness ${name} has no model server to talk to.`, {
+        op: 'start a harness',
+        hint: `Set ${door === 'openai' ? 'OPENAI_API_KEY' : 'ANTHROPIC_API_KEY'}, in the console under Settings or in .env.`,
+      });
+    },
+  });
   const single = createSingle({ ...deps, driver, egress, ledger, probe: hands.ready });
 
   const report = (): HandsReport =>
@@ -91,6 +124,7 @@ export async function createSandboxes(
     });
   return {
     tools: createHandsTools(hands),
+    harnesses,
     hooks: hands.hooks,
     report,
     api: createHandsApi({ hands, ledger, audit, exposer, report, single }),
@@ -99,9 +133,38 @@ export async function createSandboxes(
       probedAt = now();
     },
     forget: (sessionId) => hands.forget(sessionId),
+    async reconfigure(next) {
+      config = next;
+      await broker.setUpstreams(upstreamsOf(config));
+    },
     async stop() {
       await exposer.stop();
       await hands.stop();
     },
+  };
+}
+
+/** Pure. The model servers of the settings; the keys go no further than the broker. */
+function upstreamsOf(config: Config): Pick<Upstreams, 'anthropic' | 'openai'> {
+  const { anthropicApiKey, anthropicAuthToken, anthropicBaseUrl, openaiApiKey, openaiBaseUrl } = config;
+  const anthropicHeaders: Record<string, string> | null = anthropicApiKey
+    ? { 'x-api-key': anthropicApiKey }
+    : anthropicAuthToken
+      ? { authorization: `Bearer ${anthropicAuthToken}` }
+      : null;
+  const openaiHeaders: Record<string, string> = openaiApiKey ? { authorization: `Bearer ${openaiApiKey}` } : {};
+  return {
+    ...((anthropicHeaders || anthropicBaseUrl) && {
+      anthropic: {
+        baseURL: (anthropicBaseUrl ?? 'https://api.anthropic.com').replace(/\/v1$/, ''),
+        headers: anthropicHeaders ?? {},
+      },
+    }),
+    ...((openaiApiKey || openaiBaseUrl) && {
+      openai: {
+        baseURL: openaiBaseUrl ?? 'https://api.openai.com/v1',
+        headers: openaiHeaders,
+      },
+    }),
   };
 }

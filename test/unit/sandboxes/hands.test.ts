@@ -21,6 +21,7 @@ function egressLog() {
   const egress: Egress = {
     prepare: async (session) => ({ env: { KEYS: session.trust === 'owner' ? 'yes' : 'no' }, mounts: [], listen: null }),
     grant: async (_, hosts) => void (hosts.length > 0 && seen.push(`grant ${hosts.join(',')}`)),
+    doors: async (_, routes) => void seen.push(`doors ${routes.join(',')}`),
     attribute: (_, callId) => void seen.push(`call ${callId}`),
     openRequests: () => 0,
     close: async () => void seen.push('close'),
