@@ -35,14 +35,15 @@ const resultText = ({ content }: Block): string =>
   typeof content === 'string' ? content : (content ?? []).map((part) => part.text ?? `(${part.type})`).join('\n');
 
 function said(message: Message): HarnessEvent[] {
+  // Its own notes (no key, the server refuses) have a model that is none; they come once more with its end.
+  if (message.model === '<synthetic>') return [];
   const events = blocksOf(message).flatMap((block): HarnessEvent[] => {
     if (block.type === 'text' && block.text?.trim()) return [{ type: 'text', text: block.text }];
     if (block.type === 'tool_use' && block.id)
       return [{ type: 'call', id: block.id, name: block.name ?? 'unnamed', input: block.input ?? {} }];
     return [];
   });
-  // Its own notes (a limit was reached, no key) have a model that is none.
-  if (!message.id || message.model === '<synthetic>') return events;
+  if (!message.id) return events;
   const spent: Spent = { model: message.model ?? null, usage: usageOf(message.usage), costUsd: null };
   return [{ type: 'step', id: message.id, ...spent }, ...events];
 }
