@@ -151,6 +151,8 @@ export async function boot(options: BootOptions): Promise<Steward> {
     timeZone: config.timeZone,
     contextTokens: config.contextTokens,
     quarantineAfter: config.quarantineAfter,
+    harnesses: sandboxes.harnesses,
+    harness: () => settings.config().harness,
     namedModel: (name) => models.named(name),
     progress: (to: readonly Address[], sessionId: Id, progress: Progress) => {
       for (const address of to) channels.get(address.channel)?.progress(address, sessionId, progress);
@@ -249,6 +251,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     models = createModels({ ...modelOptions(settings.config()), now });
     await channels.reconfigure(changed);
     await memory.reconfigure(settings.config());
+    await sandboxes.reconfigure(settings.config());
     delivery.wake();
     for (const id of sessions.toWake(Number.MAX_SAFE_INTEGER)) wake(id);
   });

@@ -160,6 +160,23 @@ export const settings = {
     label: 'Models',
     describe: 'Model names separated by commas: the first is used, the next when it is overloaded or unreachable.',
   }),
+  openaiApiKey: setting({
+    key: 'OPENAI_API_KEY',
+    schema: credential,
+    fallback: none,
+    shown: 'none',
+    secret: true,
+    label: 'OpenAI key',
+    describe: 'For the harness codex, which speaks the Responses API; added outside its sandbox.',
+  }),
+  openaiBaseUrl: setting({
+    key: 'OPENAI_BASE_URL',
+    schema: httpUrl,
+    fallback: none,
+    shown: "OpenAI's",
+    label: 'Responses API server',
+    describe: 'A server of the Responses API in place of api.openai.com, with its /v1.',
+  }),
   telegramBotToken: setting({
     key: 'TELEGRAM_BOT_TOKEN',
     schema: z
@@ -257,7 +274,7 @@ export const settings = {
     fallback: () => 'native' as const,
     shown: 'native',
     label: 'Harness',
-    describe: 'The brain that carries a session on: native, claude-code, codex or opencode. Not in use yet.',
+    describe: 'The brain that carries a session on: native, claude-code, codex or opencode.',
   }),
   timeZone: setting({
     key: 'STEWARD_TZ',

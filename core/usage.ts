@@ -19,8 +19,18 @@ export interface UsageTotals extends Omit<UsageRow, 'day' | 'model'> {
 }
 
 export interface Usage {
-  /** Records one request, inside the transaction of its event. Returns the cost in USD, null = unknown. */
-  record(entry: { eventId: Id; sessionId: Id; runId: Id | null; model: string; usage: ModelUsage }): number | null;
+  /**
+   * Records one request, inside the transaction of its event. Returns the cost in USD, null = unknown. `costUsd`: what a program
+   * says it cost, for a model that is not on our list.
+   */
+  record(entry: {
+    eventId: Id;
+    sessionId: Id;
+    runId: Id | null;
+    model: string;
+    usage: ModelUsage;
+    costUsd?: number;
+  }): number | null;
   today(): UsageTotals;
   byDay(days: number): UsageRow[];
   ofSession(sessionId: Id): UsageTotals;
@@ -77,8 +87,8 @@ export function createUsage(db: Db, deps: { now(): Millis; timeZone: string }): 
     `SELECT day, model, ${SUMS} FROM usage WHERE day >= ? GROUP BY day, model ORDER BY day DESC, model`,
   );
   return {
-    record({ eventId, sessionId, runId, model, usage }) {
-      const cost = costOf(model, usage);
+    record({ eventId, sessionId, runId, model, usage, costUsd }) {
+      const cost = costOf(model, usage) ?? costUsd ?? null;
       const micros = cost === null ? null : Math.round(cost * 1_000_000);
       const at = deps.now();
       insert.run(

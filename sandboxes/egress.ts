@@ -2,7 +2,7 @@
 import type { Id, JsonObject, Session } from '../core/types.ts';
 import type { Vault } from '../core/vault.ts';
 import type { Secret } from '../core/vault-secret.ts';
-import type { EgressPolicy, Rule } from './broker/policy.ts';
+import type { EgressPolicy, RouteName, Rule } from './broker/policy.ts';
 import { PRESETS } from './broker/policy.ts';
 import type { Broker, Injected } from './broker/supervisor.ts';
 import type { Mount, SandboxSpec } from './driver.ts';
@@ -18,6 +18,8 @@ export interface Egress {
   grant(sandboxId: Id, hosts: readonly string[]): Promise<void>;
   /** Takes back hosts that were granted: for a phase that is over. */
   withdraw(sandboxId: Id, hosts: readonly string[]): Promise<void>;
+  /** The doors to model servers that are open in this sandbox from now on; the key is added behind them. */
+  doors(sandboxId: Id, routes: readonly RouteName[]): Promise<void>;
   /** Whose requests these are from now on. */
   attribute(sandboxId: Id, callId: Id | null): void;
   openRequests(sandboxId: Id): number;
@@ -26,7 +28,12 @@ export interface Egress {
 }
 
 /** Pure. The networking of an environment (as in the Managed Agents API) as a policy; anything unknown is closed. */
-export function policyOf(environment: JsonObject, granted: readonly string[], withKeys: boolean): EgressPolicy {
+export function policyOf(
+  environment: JsonObject,
+  granted: readonly string[],
+  withKeys: boolean,
+  routes: readonly RouteName[] = [],
+): EgressPolicy {
   const networking = (environment.networking ?? {}) as {
     type?: string;
     allowed_hosts?: string[];
@@ -42,6 +49,7 @@ export function policyOf(environment: JsonObject, granted: readonly string[], wi
   ];
   return {
     allow,
+    ...(routes.length > 0 && { routes }),
     unrestricted: networking.type === 'unrestricted',
     credentials: withKeys,
     push: push.map((host) => withoutPush(host).replace(/:\d+$/, '')),
@@ -76,10 +84,13 @@ export function createEgress(
   const hand = () => broker.setCredentials(vault.secretsFor('all').map(injectedOf));
   // A rotation counts from the next request on, in sandboxes that are at work too.
   const deaf = vault.onChange(() => void hand().catch(failed));
-  const open = new Map<Id, { environment: JsonObject; granted: Set<string>; withKeys: boolean }>();
+  const open = new Map<
+    Id,
+    { environment: JsonObject; granted: Set<string>; withKeys: boolean; routes: readonly RouteName[] }
+  >();
   const policyFor = (sandboxId: Id): EgressPolicy => {
     const way = open.get(sandboxId);
-    return policyOf(way?.environment ?? {}, [...(way?.granted ?? [])], way?.withKeys ?? false);
+    return policyOf(way?.environment ?? {}, [...(way?.granted ?? [])], way?.withKeys ?? false, way?.routes);
   };
   /** What programs that insist on a secret find in its variable. */
   const placeholders = () =>
@@ -95,7 +106,7 @@ export function createEgress(
       await broker.start();
       await hand();
       // Keys are the owner's: what others ask for is done without them.
-      open.set(sandboxId, { environment, granted: new Set(), withKeys: session.trust === 'owner' });
+      open.set(sandboxId, { environment, granted: new Set(), withKeys: session.trust === 'owner', routes: [] });
       return {
         env: { ...broker.environment(policyFor(sandboxId)), ...(session.trust === 'owner' ? placeholders() : {}) },
         mounts: broker.mounts(),
@@ -113,6 +124,12 @@ export function createEgress(
       const way = open.get(sandboxId);
       const known = hosts.filter((host) => way?.granted.delete(host));
       if (known.length > 0) await broker.setPolicy(sandboxId, policyFor(sandboxId));
+    },
+    async doors(sandboxId, routes) {
+      const way = open.get(sandboxId);
+      if (!way) return;
+      way.routes = routes;
+      await broker.setPolicy(sandboxId, policyFor(sandboxId));
     },
     attribute: (sandboxId, callId) => broker.attribute(sandboxId, callId),
     openRequests: (sandboxId) => broker.openRequests(sandboxId),

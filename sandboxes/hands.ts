@@ -10,6 +10,7 @@ import type { Sessions } from '../core/sessions.ts';
 import { type ToolContext, textResult } from '../core/tools/tool.ts';
 import type { Id, JsonObject, Millis, Session, ToolResult } from '../core/types.ts';
 import { type Audit, type EgressEntry, summarize } from './audit.ts';
+import type { RouteName } from './broker/policy.ts';
 import { createCheckpoints, type Saveable } from './checkpoints.ts';
 import { DEFAULT_LIMITS, type Mount, type ProbeReport, type Sandbox, type SandboxDriver } from './driver.ts';
 import type { Egress } from './egress.ts';
@@ -47,6 +48,17 @@ export interface HandsDeps {
   extras?(session: Session): Promise<Extras>;
 }
 
+/** A session's sandbox in the hands of a program that works in it for long. */
+export interface Lent {
+  sandbox: Sandbox;
+  /** What to know of the sandbox before this one, said once. */
+  note: string | null;
+  /** The files hold what was done up to this position of the log; null: everything. */
+  upTo: number | null;
+  /** That call may have changed files: they are saved beside whatever goes on. */
+  changed(callId: Id): void;
+}
+
 /** A session's sandbox while it lives. */
 interface Held extends Saveable {
   shell: Shell | null;
@@ -56,6 +68,10 @@ interface Held extends Saveable {
   undone: readonly { id: Id; name: string }[];
   usedAt: Millis;
   entries: EgressEntry[];
+  /** Programs it is lent to: it is neither idle nor to be restored, and yet it is saved. */
+  lent: number;
+  /** Until its first use: the position its files stand for. */
+  upTo: number | null;
 }
 
 export interface Hands extends HandsForTools {
@@ -73,6 +89,15 @@ export interface Hands extends HandsForTools {
   undone(sessionId: Id): readonly { id: Id; name: string }[];
   /** Resolves when what was changed is saved, or could not be. */
   save(sessionId: Id): Promise<void>;
+  /**
+   * Lends the session's sandbox, with these doors open. Unlike a call it may take hours, and what it changes is saved whenever
+   * it says so. Throws what the work throws, `unavailable` without hands, and `sandbox_lost` when the sandbox went meanwhile.
+   */
+  lend<T>(
+    session: Session,
+    wants: { by: Id; doors: readonly RouteName[] },
+    work: (lent: Lent) => Promise<T>,
+  ): Promise<T>;
   hooks: BrainHooks;
   /** Looks around in a real sandbox and removes what earlier lives left behind. Never throws. */
   start(): Promise<void>;
@@ -215,6 +240,8 @@ export function createHands(deps: HandsDeps): Hands {
       working: 0,
       saving: null,
       entries: [],
+      lent: 0,
+      upTo: last ? (checkpoint?.position ?? 0) : null,
     };
     held.set(session.id, holder);
     void sandbox.ended.then((reason) => lost(holder, reason));
@@ -263,7 +290,7 @@ export function createHands(deps: HandsDeps): Hands {
   const sweep = async (): Promise<void> => {
     for (const [sessionId, holder] of held) {
       const quiet = now() - holder.usedAt;
-      if (holder.working > 0 || quiet < IDLE_MS) continue;
+      if (holder.working > 0 || holder.lent > 0 || quiet < IDLE_MS) continue;
       const serving = (await holder.sandbox.processes().catch(() => [])).some(({ ports }) => ports.length > 0);
       if (serving && quiet < IDLE_SERVING_MS) continue;
       const minutes = Math.round(quiet / 60_000);
@@ -347,6 +374,7 @@ export function createHands(deps: HandsDeps): Hands {
     const { note } = holder;
     holder.note = null;
     holder.undone = [];
+    holder.upTo = null;
     try {
       return noted(note, await within(holder, { ...wants, by: callId }, work));
     } catch (error) {
@@ -369,6 +397,48 @@ export function createHands(deps: HandsDeps): Hands {
     }
   };
 
+  const lend: Hands['lend'] = async (session, { by, doors }, work) => {
+    const holder = await hold(session, by);
+    await holder.saving;
+    const { sandbox, note, upTo } = holder;
+    holder.note = null;
+    holder.upTo = null;
+    const gone = () => held.get(session.id) !== holder;
+    const changed = (callId: Id) => {
+      holder.unsaved.push(callId);
+      // One that is being made does not hold it.
+      void Promise.resolve(holder.saving).then(() => checkpoints.begin(holder));
+    };
+    holder.lent += 1;
+    try {
+      await egress.doors(sandbox.id, doors);
+      egress.attribute(sandbox.id, by);
+      const value = await work({ sandbox, note, upTo, changed });
+      if (gone()) throw new StewardError('sandbox_lost', 'The sandbox is gone.', { op: 'use a sandbox' });
+      return value;
+    } catch (error) {
+      if (!gone() && !(error instanceof StewardError && error.code === 'sandbox_lost')) throw error;
+      const reason = await Promise.race([sandbox.ended, clock.sleep(1_000).then(() => describeError(error))]);
+      lost(holder, reason);
+      throw new StewardError('sandbox_lost', `The sandbox was lost: ${reason}`, {
+        op: 'use a sandbox',
+        retryable: true,
+        cause: error,
+      });
+    } finally {
+      holder.lent -= 1;
+      holder.usedAt = now();
+      egress.attribute(sandbox.id, null);
+      if (!gone()) {
+        await egress.doors(sandbox.id, []);
+        holder.unsaved.push(by);
+      }
+      const entries = holder.entries.splice(0);
+      const hosts = entries.length > 0 ? summarize(entries) : null;
+      if (hosts) tell(session.id, 'sandbox.egress', { sandbox_id: sandbox.id, tool_use_id: by, hosts });
+    }
+  };
+
   return {
     use,
     work,
@@ -378,6 +448,7 @@ export function createHands(deps: HandsDeps): Hands {
       checkpoints.begin(holder);
       await holder?.saving;
     },
+    lend,
     probe,
     ready: () => (report?.ok ? Promise.resolve(report) : probe()),
     clear() {
@@ -425,7 +496,7 @@ export function createHands(deps: HandsDeps): Hands {
     },
     async restore(sessionId, checkpointId) {
       const target = ledger.need(sessionId, checkpointId);
-      if (held.get(sessionId)?.working)
+      if (held.get(sessionId)?.working || held.get(sessionId)?.lent)
         throw new StewardError('conflict', 'A call is at work in the sandbox of this session.', {
           op: 'restore a checkpoint',
           hint: 'Stop it, or wait for its end.',

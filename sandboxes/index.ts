@@ -1,9 +1,12 @@
 // The room of hands: picks the driver, and puts broker, ledger, tools and views together.
 import { join } from 'node:path';
+import { CONFIGURED_MODEL } from '../core/agents.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Config } from '../core/config.ts';
+import { StewardError } from '../core/errors.ts';
 import type { Failpoint } from '../core/failpoint.ts';
 import type { BrainHooks, HandsApi, HandsReport } from '../core/hands.ts';
+import type { Harness } from '../core/harness.ts';
 import type { Log } from '../core/log.ts';
 import type { RecordOf } from '../core/record.ts';
 import type { Task, TaskState, TasksApi } from '../core/tasks.ts';
@@ -11,12 +14,15 @@ import type { Tool } from '../core/tools/tool.ts';
 import type { Id, Millis, Session } from '../core/types.ts';
 import { createHandsApi, reportView } from './api.ts';
 import { createAudit } from './audit.ts';
-import { createBroker } from './broker/supervisor.ts';
+import { createBroker, type Upstreams } from './broker/supervisor.ts';
 import { createPatchDelivery } from './deliver/patch.ts';
 import type { SandboxDriver } from './driver.ts';
 import { createEgress } from './egress.ts';
 import { createExposer } from './expose.ts';
 import { createHands, type Extras } from './hands.ts';
+import { createHarnesses } from './harnesses/index.ts';
+import { createPrograms } from './harnesses/programs.ts';
+import { needsProgram } from './harnesses/run-program.ts';
 import { createLedger } from './ledger.ts';
 import { createMirrors, MIRROR_PLACE } from './mirrors.ts';
 import { openRoot } from './root.ts';
@@ -27,6 +33,8 @@ import { createHandsTools } from './tools/index.ts';
 
 export interface Sandboxes {
   tools: Tool[];
+  /** What carries a session on in place of our own loop. */
+  harnesses: Harness[];
   hooks: BrainHooks;
   api: HandsApi;
   tasks: TasksApi;
@@ -41,6 +49,8 @@ export interface Sandboxes {
   /** Nothing new begins; what is at work on tasks lets go. */
   stopTasks(): Promise<void>;
   stop(): Promise<void>;
+  /** After settings changed: keys and addresses of model servers count from the next request on. */
+  reconfigure(config: Config): Promise<void>;
 }
 
 export async function createSandboxes(
@@ -56,7 +66,8 @@ export async function createSandboxes(
     onTask?(task: Task, from: TaskState | null): void;
   },
 ): Promise<Sandboxes> {
-  const { config, clock, log, newId } = deps;
+  const { clock, log, newId } = deps;
+  let { config } = deps;
   const { now } = clock;
   const root = openRoot(config.home, process.getuid?.() ?? 1);
   const store = (name: string) => createSnapshots({ root, driver: name, now, newId: () => newId('ckpt') });
@@ -100,11 +111,13 @@ export async function createSandboxes(
   });
   const egress = createEgress(broker, deps.vault, (error) => log.error({ error }, 'the broker did not take the keys'));
   const mirrors = createMirrors({ root });
-  /** A task's sandbox sees the mirror of its repository. */
+  const programs = createPrograms(root, { env: process.env });
+  /** Every sandbox sees the programs there are; a task's also the mirror of its repository. */
   const extras = async (session: Session): Promise<Extras> => {
     const task = session.metadata.task_id ? tasks.api.get(session.metadata.task_id) : null;
     const mirror = task && (await mirrors.existing(task.repository));
-    return { mounts: mirror ? [{ from: mirror, to: MIRROR_PLACE }] : [], env: {} };
+    const shelf = await programs.shelf();
+    return { mounts: mirror ? [...shelf, { from: mirror, to: MIRROR_PLACE }] : [...shelf], env: {} };
   };
   const hands = createHands({ ...deps, ledger, audit, driver, egress, extras });
   const tasks = createTasks({
@@ -112,6 +125,27 @@ export async function createSandboxes(
     ...{ hands, ledger, audit, mirrors },
     deliver: createPatchDelivery({ filesDir: join(config.home, 'files') }),
     ...(deps.onTask && { onChange: deps.onTask }),
+  });
+  await broker.setUpstreams(upstreamsOf(config));
+  const harnesses = createHarnesses({
+    ...deps,
+    hands,
+    programs,
+    modelFor(session, { door }) {
+      const own = session.metadata.model ?? null;
+      if (own !== null || door !== 'anthropic') return own;
+      const agents = deps.agents.need(session.agentId, session.agentVersion).spec.model.id;
+      const named = agents === CONFIGURED_MODEL ? config.models[0]! : agents;
+      return named === 'offline' ? null : named;
+    },
+    missing({ name, program, door }) {
+      if (program !== null && !programs.installed(program)) return needsProgram(name);
+      if (door === null || upstreamsOf(config)[door]) return null;
+      return new StewardError('unavailable', `The harness ${name} has no model server to talk to.`, {
+        op: 'start a harness',
+        hint: `Set ${door === 'openai' ? 'OPENAI_API_KEY' : 'ANTHROPIC_API_KEY'}, in the console under Settings or in .env.`,
+      });
+    },
   });
   const single = createSingle({ ...deps, driver, egress, ledger, probe: hands.ready });
 
@@ -129,6 +163,7 @@ export async function createSandboxes(
     resume: tasks.start,
     sessionDeleted: tasks.forget,
     stopTasks: tasks.stop,
+    harnesses,
     hooks: hands.hooks,
     report,
     api: createHandsApi({ hands, ledger, audit, exposer, report, single }),
@@ -137,9 +172,38 @@ export async function createSandboxes(
       probedAt = now();
     },
     forget: (sessionId) => hands.forget(sessionId),
+    async reconfigure(next) {
+      config = next;
+      await broker.setUpstreams(upstreamsOf(config));
+    },
     async stop() {
       await exposer.stop();
       await hands.stop();
     },
+  };
+}
+
+/** Pure. The model servers of the settings; the keys go no further than the broker. */
+function upstreamsOf(config: Config): Pick<Upstreams, 'anthropic' | 'openai'> {
+  const { anthropicApiKey, anthropicAuthToken, anthropicBaseUrl, openaiApiKey, openaiBaseUrl } = config;
+  const anthropicHeaders: Record<string, string> | null = anthropicApiKey
+    ? { 'x-api-key': anthropicApiKey }
+    : anthropicAuthToken
+      ? { authorization: `Bearer ${anthropicAuthToken}` }
+      : null;
+  const openaiHeaders: Record<string, string> = openaiApiKey ? { authorization: `Bearer ${openaiApiKey}` } : {};
+  return {
+    ...((anthropicHeaders || anthropicBaseUrl) && {
+      anthropic: {
+        baseURL: (anthropicBaseUrl ?? 'https://api.anthropic.com').replace(/\/v1$/, ''),
+        headers: anthropicHeaders ?? {},
+      },
+    }),
+    ...((openaiApiKey || openaiBaseUrl) && {
+      openai: {
+        baseURL: openaiBaseUrl ?? 'https://api.openai.com/v1',
+        headers: openaiHeaders,
+      },
+    }),
   };
 }

@@ -51,6 +51,8 @@ const RESULT_KEYS: Record<string, string> = {
 
 export const isToolUse = (event: LogEvent): boolean =>
   event.type === 'agent.tool_use' || event.type === 'agent.custom_tool_use';
+/** Written for a program that carries the session on in our place: its calls and their results are reports, not wishes. */
+export const byProgram = (event: LogEvent): boolean => typeof event.payload.harness === 'string';
 /** The tool use that a result event answers, or null for other events. */
 export const answeredBy = (event: LogEvent): Id | null => {
   const key = RESULT_KEYS[event.type];
@@ -80,7 +82,8 @@ function segments(slice: readonly LogEvent[]): Segment[] {
   const list: Segment[] = [{ answer: [], after: [] }];
   for (const event of slice) {
     const current = list[list.length - 1]!;
-    if (!ANSWER_TYPES.has(event.type)) current.after.push(event);
+    // A call of a program used a tool that the model does not have: shown as a call, it would be made again.
+    if (!ANSWER_TYPES.has(event.type) || (isToolUse(event) && byProgram(event))) current.after.push(event);
     else if (current.after.length === 0) current.answer.push(event);
     else list.push({ answer: [event], after: [] });
   }
@@ -157,6 +160,12 @@ function segmentMessages(
     const useId = answeredBy(event);
     if (useId && uses.includes(useId)) results.set(useId, event);
     else if (useId && standIns.get(useId) === event) continue;
+    else if (isToolUse(event))
+      said.push(
+        text(
+          `[${String(event.payload.harness)} called ${String(event.payload.name)} (${event.id})]\n${cutMiddle(JSON.stringify(event.payload.input ?? {}), limits.resultTokens)}`,
+        ),
+      );
     else if (useId)
       // Its call was shown as waiting in an earlier request; a tool_result may stand only right after its call.
       said.push(

@@ -69,6 +69,8 @@ export interface Endings {
   /** Messages under which the process died again and again are set aside, and the person is told. */
   quarantine(turn: Turn, trigger: LogEvent): void;
   tooLong(turn: Turn, steps: number): Ended;
+  /** It cannot be worked on as it is set up. */
+  unfit(turn: Turn, message: string): Ended;
   /** A mistake in our own code: it would be made again, so the turn ends instead of asking the model for ever. */
   broke(turn: Turn, error: unknown): Ended;
 }
@@ -207,6 +209,8 @@ export function createEndings(deps: CommitDeps & { clock: Clock; log: Log }): En
 
     tooLong: (turn, steps) =>
       end(turn, 'tool_use_limit_reached_error', `This turn took more than ${steps} steps and was ended.`),
+
+    unfit: (turn, message) => end(turn, 'invalid_request_error', message),
 
     broke(turn, error) {
       deps.log.error({ error, session: turn.session.id }, 'a turn was ended by a mistake in Steward itself');

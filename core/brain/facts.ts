@@ -5,7 +5,7 @@ import { CONFIGURED_MODEL } from '../agents.ts';
 import type { Facts } from '../policy.ts';
 import type { Mandate } from '../schedules.ts';
 import type { Address, Id, JsonObject, LogEvent, Session } from '../types.ts';
-import { answeredBy, textOf } from './context.ts';
+import { answeredBy, byProgram, textOf } from './context.ts';
 import { mandateOf } from './mandate.ts';
 
 /** Labels are bounded as in DNS: without that, one long word (a pasted file) would take quadratic time. */
@@ -82,7 +82,8 @@ export function factsOf(input: {
       .filter((id): id is Id => id !== null),
   );
   const answered = new Set(slice.map(answeredBy));
-  const carriedOut = (event: LogEvent) => answered.has(event.id) && !failed.has(event.id);
+  // What a program says it called opens no door for calls of ours.
+  const carriedOut = (event: LogEvent) => !byProgram(event) && answered.has(event.id) && !failed.has(event.id);
   const fetched = slice
     .filter((event) => event.type === 'agent.tool_use' && event.payload.name === 'web_fetch')
     .filter(carriedOut)

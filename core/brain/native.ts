@@ -2,18 +2,19 @@
 import type { Agents } from '../agents.ts';
 import { createPurse } from '../budget.ts';
 import { StewardError } from '../errors.ts';
+import type { Harness, Requested } from '../harness.ts';
 import type { Log } from '../log.ts';
 import type { RunOutcome } from '../runs.ts';
 import { namedFailure } from '../sqlite.ts';
 import { textResult } from '../tools/tool.ts';
-import type { Id, LogEvent } from '../types.ts';
+import type { Id, LogEvent, Session } from '../types.ts';
 import { fence, type Turn } from './commit.ts';
 import { createWallTime } from './context.ts';
 import { createEndings, type Ended, unansweredMessages } from './endings.ts';
 import { type ExecuteDeps, executeCall, resultEvent } from './execute.ts';
 import { isTainted, replyTo } from './facts.ts';
 import { createRecall } from './recall.ts';
-import { type RequestDeps, type Requested, request } from './request.ts';
+import { type RequestDeps, request, stoppedByBudget } from './request.ts';
 import { createSlices, type Slice } from './slices.ts';
 import { nextStep } from './step.ts';
 
@@ -27,7 +28,14 @@ export interface NativeDeps
   log: Log;
   /** Crashes on one message before it is set aside; 0 = never. */
   quarantineAfter: number;
+  /** What may carry a turn on in place of our own requests to the model. */
+  harnesses?: readonly Harness[];
+  /** The one for sessions that name none. */
+  harness?(): string;
 }
+
+/** Our own loop over the Messages API. */
+const NATIVE = 'native';
 
 export interface Native {
   /** Carries the session on until it rests. `signal.reason` is `interrupt` or `shutdown`. Throws only when the record fails. */
@@ -79,6 +87,29 @@ export function createNative(deps: NativeDeps): Native {
       }
     });
 
+  const harnessOf = (session: Session): string => session.metadata.harness ?? deps.harness?.() ?? NATIVE;
+
+  /** One step with what carries this session on: our own request to the model, or a program. */
+  const answer = async (turn: Turn, signal: AbortSignal): Promise<Requested> => {
+    const name = harnessOf(turn.session);
+    const own = { ...deps, endings, load, purse, recall, wallTime };
+    if (name === NATIVE) return request(own, turn, signal);
+    const { harnesses = [] } = deps;
+    const harness = harnesses.find((one) => one.name === name);
+    if (!harness) {
+      const names = [NATIVE, ...harnesses.map((one) => one.name)].join(', ');
+      return endings.unfit(turn, `There is no harness named ${JSON.stringify(name)}. There are: ${names}.`);
+    }
+    const stopped = harness.free ? null : stoppedByBudget(own, turn);
+    if (stopped) return stopped;
+    deps.progress(replyTo(turn.slice), turn.session.id, { kind: 'working' });
+    const requested = await harness.request(turn, signal);
+    const clean = !isTainted(turn.slice, turn.compaction);
+    if (clean && isTainted(load(turn.session.id).slice, null))
+      taint(turn.session.id, turn.run, `${name} brought in text from outside.`);
+    return requested;
+  };
+
   const take = async (turn: Turn, signal: AbortSignal): Promise<Requested> => {
     const step = nextStep(turn.slice);
     switch (step.kind) {
@@ -89,7 +120,7 @@ export function createNative(deps: NativeDeps): Native {
         await execute(turn, step.calls[0]!, signal);
         return null;
       case 'request':
-        return request({ ...deps, endings, load, purse, recall, wallTime }, turn, signal);
+        return answer(turn, signal);
       case 'idle':
         deps.crash('run.before_idle');
         db.tx(() => endings.rest(turn, step.reason));
@@ -109,7 +140,7 @@ export function createNative(deps: NativeDeps): Native {
     // An interrupt is no input, and a message that is to be set aside is none any more.
     const readable = inputs.length > 0 && inputs.every((event) => event.type !== 'user.interrupt');
     const run = db.tx(() => {
-      const claimed = runs.claim(sessionId, 'native', trigger?.id ?? null);
+      const claimed = runs.claim(sessionId, harnessOf(sessions.need(sessionId)), trigger?.id ?? null);
       if (readable) readInputs({ ...known, run: claimed, sessionId }, inputs);
       return claimed;
     });

@@ -2,6 +2,7 @@
 import type { BudgetVerdict } from '../budget.ts';
 import type { NewEvent } from '../events.ts';
 import type { BrainHooks } from '../hands.ts';
+import type { Requested } from '../harness.ts';
 import type { BrainMemory } from '../memory.ts';
 import type { Address, Id, LogEvent, Progress } from '../types.ts';
 import { type AskDeps, ask, type NamedModel } from './ask.ts';
@@ -36,13 +37,13 @@ export interface RequestDeps extends CommitDeps, Omit<AskDeps, 'show' | 'named'>
   load(sessionId: Id): Slice;
 }
 
-/** The turn rests (`outcome`), was cut short by a signal (`partialText`), or goes on (null). */
-export type Requested = Ended | { partialText: string } | null;
+const modelsOf = (deps: RequestDeps, turn: Turn): NamedModel[] =>
+  modelsFor(turn.agent, deps.models(), deps.namedModel, mandateOf(turn.slice)?.model);
 
-export async function request(deps: RequestDeps, turn: Turn, signal: AbortSignal): Promise<Requested> {
+/** Asked before anything that costs: what is used up, of the day or of a scheduled run, ends the turn. */
+export function stoppedByBudget(deps: RequestDeps, turn: Turn): Ended | null {
   const mandate = mandateOf(turn.slice);
-  const models = modelsFor(turn.agent, deps.models(), deps.namedModel, mandate?.model);
-  const budget = deps.budget(models[0]!.name);
+  const budget = deps.budget(modelsOf(deps, turn)[0]!.name);
   const spentUsd = mandate ? spentInTurn(turn.slice) : 0;
   if (mandate?.budgetUsd && spentUsd >= mandate.budgetUsd)
     return deps.endings.runOverBudget(turn, mandate, { spentUsd, limitUsd: mandate.budgetUsd });
@@ -50,6 +51,13 @@ export async function request(deps: RequestDeps, turn: Turn, signal: AbortSignal
     return mandate?.unattended
       ? deps.endings.runOverBudget(turn, mandate, budget)
       : deps.endings.overBudget(turn, budget);
+  return null;
+}
+
+export async function request(deps: RequestDeps, turn: Turn, signal: AbortSignal): Promise<Requested> {
+  const stopped = stoppedByBudget(deps, turn);
+  if (stopped) return stopped;
+  const models = modelsOf(deps, turn);
   const block = deps.memory.block(turn.session);
   const system = systemPrompt(turn.agent, turn.session, block.text);
   const recalled = await deps.recall.about(turn);

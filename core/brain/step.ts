@@ -1,6 +1,6 @@
 // What a session needs next, as a pure function of its log.
 import type { Id, LogEvent, StopReason } from '../types.ts';
-import { answeredBy, isToolUse, quarantined } from './context.ts';
+import { answeredBy, byProgram, isToolUse, quarantined } from './context.ts';
 
 export type Step =
   /** Calls that may act now: allowed by policy, or approved. */
@@ -21,10 +21,10 @@ const closesTurn = (event: LogEvent): boolean =>
 const retryStatus = (event: LogEvent): string =>
   ((event.payload.error as { retry_status?: { type?: string } } | undefined)?.retry_status?.type ?? '') as string;
 
-/** Calls without a result, in order. */
+/** Calls without a result, in order. What a program called, it carried out itself: such a call is never open. */
 export function openCalls(slice: readonly LogEvent[]): LogEvent[] {
   const answered = new Set(slice.map(answeredBy));
-  return slice.filter((event) => isToolUse(event) && !answered.has(event.id));
+  return slice.filter((event) => isToolUse(event) && !byProgram(event) && !answered.has(event.id));
 }
 
 /** A call that Steward itself asks for on behalf of a task: its end is for whoever asked, and calls for no answer of the model. */
@@ -41,7 +41,8 @@ export function unanswered(slice: readonly LogEvent[]): LogEvent[] {
       !skip.has(event.id) &&
       // What stands in for a forgotten result calls for no answer.
       event.payload.forgotten !== true &&
-      (event.type === 'user.message' || (answeredBy(event) !== null && !asides.has(answeredBy(event)!))),
+      (event.type === 'user.message' ||
+        (answeredBy(event) !== null && !byProgram(event) && !asides.has(answeredBy(event)!))),
   );
 }
 

@@ -1,6 +1,6 @@
 // What a sandbox's environment says so that ordinary programs find the way out: proxy, registries, git, certificates. Pure.
 import { BROKER_PORT } from '../driver.ts';
-import type { EgressPolicy } from './policy.ts';
+import type { EgressPolicy, RouteName } from './policy.ts';
 
 /** Where the folder of certificates is inside: not below a place that drivers fill themselves. */
 export const CERTIFICATES = '/opt/steward-ca';
@@ -67,9 +67,21 @@ export function environment(
         [`GIT_CONFIG_VALUE_${index}`, value],
       ]),
     ),
-    ...(policy.routes?.includes('anthropic')
-      ? // Programs want to see a key; the real one is put on outside.
-        { ANTHROPIC_BASE_URL: `${origin}/anthropic`, ANTHROPIC_API_KEY: 'added-outside-the-sandbox' }
-      : {}),
+    ...modelEnvironment(policy.routes ?? [], port),
+  };
+}
+
+/** Programs want to see a key; the real one is put on outside. */
+export const PLACEHOLDER_KEY = 'added-outside-the-sandbox';
+
+/** How programs find the doors to models that are open. */
+export function modelEnvironment(routes: readonly RouteName[], port: number = BROKER_PORT): Record<string, string> {
+  const origin = `http://127.0.0.1:${port}`;
+  return {
+    ...(routes.includes('anthropic') && {
+      ANTHROPIC_BASE_URL: `${origin}/anthropic`,
+      ANTHROPIC_API_KEY: PLACEHOLDER_KEY,
+    }),
+    ...(routes.includes('openai') && { OPENAI_BASE_URL: `${origin}/openai`, OPENAI_API_KEY: PLACEHOLDER_KEY }),
   };
 }

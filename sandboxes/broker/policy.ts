@@ -4,7 +4,9 @@ import { CODE_HOSTS } from './presets.ts';
 export { PRESETS } from './presets.ts';
 
 /** A door of the broker that stands for a service and needs no certificate inside. */
-export type RouteName = 'anthropic' | 'npm' | 'pip' | 'git';
+export type RouteName = ModelRoute | 'npm' | 'pip' | 'git';
+/** Doors to model servers: each request costs the owner, so only a policy that names one opens it. */
+export type ModelRoute = 'anthropic' | 'openai';
 
 export interface Rule {
   /** `example.org`, `*.example.org` (every name below it, not itself) or an address. */
@@ -18,7 +20,7 @@ export interface Rule {
 
 export interface EgressPolicy {
   allow: readonly Rule[];
-  /** Allowed whatever `allow` says. `npm`, `pip` and `git` also follow from a rule for the host they stand for; `anthropic` never. */
+  /** Allowed whatever `allow` says. `npm`, `pip` and `git` also follow from a rule for the host they stand for; those of models never. */
   routes?: readonly RouteName[];
   /** Any public address, any port. */
   unrestricted: boolean;
@@ -114,6 +116,7 @@ export function judge(policy: EgressPolicy, used: Used, ask: Ask): Verdict {
   if (ask.route !== undefined && policy.routes?.includes(ask.route))
     return { allow: true, why: `route ${ask.route}`, inspect: false };
   if (ask.route === 'anthropic') return { allow: false, why: 'The Messages API is not offered in this sandbox.' };
+  if (ask.route === 'openai') return { allow: false, why: 'The Responses API is not offered in this sandbox.' };
   const near = policy.allow.filter(
     (rule) => hostMatches(rule.host, ask.host) && (rule.ports ?? USUAL_PORTS).includes(ask.port),
   );

@@ -63,8 +63,10 @@ export function createRoutes(upstreams: Upstreams): Routes {
   const anthropic = upstreams.anthropic
     ? service(upstreams.anthropic.baseURL, null, upstreams.anthropic.headers)
     : null;
+  const openai = upstreams.openai ? service(upstreams.openai.baseURL, null, upstreams.openai.headers) : null;
   const STANDS = {
     anthropic: { host: 'api.anthropic.com', port: 443 },
+    openai: { host: 'api.openai.com', port: 443 },
     npm: { host: 'registry.npmjs.org', port: 443 },
     pip: { host: 'pypi.org', port: 443 },
     files: { host: PYPI_FILES, port: 443 },
@@ -105,7 +107,7 @@ export function createRoutes(upstreams: Upstreams): Routes {
   };
 
   return {
-    named: [npm, pip, ...(anthropic ? [anthropic] : [])]
+    named: [npm, pip, ...(anthropic ? [anthropic] : []), ...(openai ? [openai] : [])]
       .filter(({ configured }) => configured)
       .map(({ base }) => `${base.hostname}:${base.port || (base.protocol === 'https:' ? 443 : 80)}`),
     npm: npm.base.href,
@@ -116,6 +118,8 @@ export function createRoutes(upstreams: Upstreams): Routes {
         return (
           anthropic && below(anthropic, path.slice(11), { route: 'anthropic', stands: STANDS.anthropic, links: null })
         );
+      if (path.startsWith('/openai/'))
+        return openai && below(openai, path.slice(8), { route: 'openai', stands: STANDS.openai, links: null });
       if (BARE_TARBALL.test(path)) return below(npm, path.slice(1), { route: 'npm', stands: STANDS.npm, links: null });
       if (path.startsWith('/npm/'))
         return below(npm, path.slice(5), { route: 'npm', stands: STANDS.npm, links: 'tarballs' });
@@ -137,6 +141,8 @@ export function createRoutes(upstreams: Upstreams): Routes {
       }
       const messages = anthropic && rest(anthropic.base);
       if (messages !== null) return { path: `/anthropic/${messages}`, stands: STANDS.anthropic, route: 'anthropic' };
+      const responses = openai && rest(openai.base);
+      if (responses !== null) return { path: `/openai/${responses}`, stands: STANDS.openai, route: 'openai' };
       const tarball = rest(npm.base);
       if (tarball !== null) return { path: `/npm/${tarball}`, stands: STANDS.npm, route: 'npm' };
       const page = rest(pip.base);
@@ -162,8 +168,8 @@ function safeDecode(text: string): string {
 }
 
 /** Throws `invalid` for a URL that cannot be one. */
-export function checkUpstreams({ anthropic, npm, pip }: Upstreams): void {
-  for (const url of [anthropic?.baseURL, npm, pip])
+export function checkUpstreams({ anthropic, openai, npm, pip }: Upstreams): void {
+  for (const url of [anthropic?.baseURL, openai?.baseURL, npm, pip])
     if (url !== undefined && !(URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)))
       throw invalid('An upstream of the egress broker has to be a http or https URL.');
 }

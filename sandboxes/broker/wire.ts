@@ -22,6 +22,8 @@ export interface Injected {
 /** What stands behind the reverse routes. A URL the owner named may lead to a private address. */
 export interface Upstreams {
   anthropic?: { baseURL: string; headers: Record<string, string> };
+  /** The folder that holds `responses`: with its `/v1`. */
+  openai?: { baseURL: string; headers: Record<string, string> };
   npm?: string;
   /** The simple index. */
   pip?: string;

@@ -142,6 +142,7 @@ export async function startMessagesApi(options: MessagesApiOptions = {}): Promis
     record.body = parsed.body;
     const complaint = complaintAbout(record.body, {
       version,
+      betas: String(request.headers['anthropic-beta'] ?? ''),
       counting: path.endsWith('/count_tokens'),
       checkSignature,
     });

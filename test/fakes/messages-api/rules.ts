@@ -36,12 +36,20 @@ const FIELDS = new Set([
   'diagnostics',
 ]);
 
+/** Fields that are taken with the beta they belong to, named in `anthropic-beta`, and refused without. */
+const BETA_FIELDS: Record<string, string> = { context_management: 'context-management-' };
+
 type Fields = Record<string, unknown>;
 
 /** Anthropic's complaint about this body, or null. `checkSignature` is false for thinking that was altered. */
 export function complaintAbout(
   body: unknown,
-  facts: { version: string; counting?: boolean; checkSignature(thinking: string, signature: string): boolean },
+  facts: {
+    version: string;
+    betas?: string;
+    counting?: boolean;
+    checkSignature(thinking: string, signature: string): boolean;
+  },
 ): string | null {
   try {
     checkTop(body, facts);
@@ -81,13 +89,15 @@ function isWellFormed(value: unknown): boolean {
   return Object.entries(value).every(([key, item]) => key.isWellFormed() && isWellFormed(item));
 }
 
-function checkTop(body: unknown, facts: { version: string; counting?: boolean }): void {
+function checkTop(body: unknown, facts: { version: string; betas?: string; counting?: boolean }): void {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) refuse('Input should be a valid dictionary');
   const fields = body as Fields;
   const required = facts.counting ? ['model', 'messages'] : ['model', 'max_tokens', 'messages'];
   for (const name of required) if (fields[name] === undefined) refuse(`${name}: Field required`);
   for (const name of Object.keys(fields)) {
     if (SAMPLING.includes(name) && facts.version < '2026-10-21') continue;
+    const beta = BETA_FIELDS[name];
+    if (beta !== undefined && facts.betas?.split(',').some((one) => one.trim().startsWith(beta))) continue;
     if (!FIELDS.has(name)) refuse(`${name}: Extra inputs are not permitted`);
   }
   if (typeof fields.model !== 'string') refuse('model: Input should be a valid string');

@@ -22,6 +22,7 @@ function egressLog() {
     prepare: async (session) => ({ env: { KEYS: session.trust === 'owner' ? 'yes' : 'no' }, mounts: [], listen: null }),
     withdraw: async () => {},
     grant: async (_, hosts) => void (hosts.length > 0 && seen.push(`grant ${hosts.join(',')}`)),
+    doors: async (_, routes) => void seen.push(`doors ${routes.join(',')}`),
     attribute: (_, callId) => void seen.push(`call ${callId}`),
     openRequests: () => 0,
     close: async () => void seen.push('close'),
