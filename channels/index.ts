@@ -15,6 +15,8 @@ import type { RecordOf } from '../core/record.ts';
 import type { SchedulesApi } from '../core/schedules.ts';
 import { schedulesCommand } from '../core/schedules-command.ts';
 import type { LiveSettings } from '../core/settings-live.ts';
+import type { TasksApi } from '../core/tasks.ts';
+import { type TasksCommand, tasksCommand } from '../core/tasks-command.ts';
 import type { Address, Channel, Id } from '../core/types.ts';
 import { calendar } from '../core/usage.ts';
 import { newSecret } from '../core/vault-box.ts';
@@ -37,6 +39,7 @@ export interface ChannelsDeps extends RecordOf {
   memory: MemoryApi;
   memoryStores: MemoryStores;
   schedules: SchedulesApi;
+  tasks: TasksApi;
   forgetSession(id: Id): void;
   leaveSafeMode(): void;
   /** A channel reached its platform for the first time, or again. */
@@ -199,6 +202,7 @@ function telegramDeps(deps: ChannelsDeps) {
       newConversation: (options?: { incognito: boolean }) => void intake.newMain(options),
       memory: (args: string) => memoryCommand(deps.memory, args, calendar(deps.settings.config().timeZone)),
       schedules: (args: string) => schedulesCommand({ schedules: deps.schedules, now: clock.now }, args),
+      tasks: (command: TasksCommand) => tasksCommand({ tasks: deps.tasks, now: clock.now }, command),
       approvals: (here: Address) =>
         approvals.pending().map((approval) => ({
           ...approval,

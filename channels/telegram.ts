@@ -31,7 +31,7 @@ export interface TelegramDeps {
   roleOf(sender: Sender): Role | null;
   /** Telegram answers: for the first time, or again. */
   reached(): void;
-  commands: Pick<TalkDeps, 'status' | 'newConversation' | 'approvals' | 'memory' | 'schedules'>;
+  commands: Pick<TalkDeps, 'status' | 'newConversation' | 'approvals' | 'memory' | 'schedules' | 'tasks'>;
 }
 
 export function createTelegram(deps: TelegramDeps): Channel {
@@ -111,6 +111,7 @@ const MENU = [
   { command: 'deny', description: 'Deny what waits' },
   { command: 'memory', description: 'What I remember' },
   { command: 'schedules', description: 'What is scheduled' },
+  { command: 'tasks', description: 'Where code tasks stand' },
   { command: 'incognito', description: 'Keep nothing of what follows' },
   { command: 'help', description: 'What I can do' },
 ];

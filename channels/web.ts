@@ -20,6 +20,7 @@ import { createManaged, type ManagedDeps } from './web/managed.ts';
 import { createMemoryRoutes, type MemoryRoutesDeps } from './web/memory.ts';
 import { createSandboxRoutes } from './web/sandboxes.ts';
 import { createScheduleRoutes } from './web/schedules.ts';
+import { createTaskRoutes, type TaskRoutesDeps } from './web/tasks.ts';
 
 const CSP = [
   "default-src 'none'",
@@ -69,6 +70,7 @@ export interface WebDeps
     Omit<ApiDeps, 'baseUrl'>,
     MemoryRoutesDeps,
     HookRoutesDeps,
+    TaskRoutesDeps,
     Omit<HooksApiDeps, 'mainSession'> {
   host: string;
   port: number;
@@ -246,6 +248,7 @@ export function createWeb(deps: WebDeps): Web {
   app.route('/api', createBackupRoutes(deps.backups));
   app.route('/api/memory', createMemoryRoutes(deps));
   app.route('/api/schedules', createScheduleRoutes(deps));
+  app.route('/api/tasks', createTaskRoutes(deps));
 
   app.route('/api', createHooksApi({ ...deps, mainSession: () => deps.intake.mainSession().id }));
   app.route('/hooks', createHookRoutes(deps));

@@ -1,5 +1,6 @@
-// What outbound webhooks say about the runs of schedules. Pure.
+// What outbound webhooks say about the runs of schedules and the steps of tasks. Pure.
 import type { Schedule, ScheduleRun } from './schedules.ts';
+import type { Task } from './tasks.ts';
 import type { JsonObject, Millis } from './types.ts';
 import type { AnnouncementKind } from './webhooks.ts';
 
@@ -29,6 +30,39 @@ export function runAnnouncement(
       ended_at: time(run.endedAt),
       cost_usd: run.costUsd,
       result: run.result,
+    },
+  };
+}
+
+/** `task.queued`, `task.working`, … and, with its result, `task.done`, `task.handed_off`, `task.cancelled` or `task.failed`. */
+export function taskAnnouncement(task: Task): { kind: AnnouncementKind; data: JsonObject } {
+  const { result } = task;
+  return {
+    kind: `task.${task.state}`,
+    data: {
+      task_id: task.id,
+      session_id: task.sessionId,
+      title: task.title,
+      repository: task.repository,
+      branch: task.branch,
+      state: task.state,
+      reason: task.reason,
+      since: time(task.since),
+      ended_at: time(task.endedAt),
+      result: result && {
+        head: result.head,
+        pull_request: result.pullRequest,
+        pushed: result.pushed,
+        patch: result.patch,
+        files: result.files,
+        insertions: result.insertions,
+        deletions: result.deletions,
+        verify: result.verify.map(({ command, code, limited }) => ({ command, code, limited })),
+        cost_usd: result.costUsd,
+        active_seconds: result.activeSeconds,
+        summary: result.summary,
+        handoff: result.handoff,
+      },
     },
   };
 }

@@ -31,6 +31,8 @@ import { openRecord } from './record.ts';
 import type { Schedule, ScheduleRun } from './schedules.ts';
 import { createSettings } from './settings-live.ts';
 import type { TasksApi } from './tasks.ts';
+import { createScheduledTasks } from './tasks-scheduled.ts';
+import { createTaskTeller } from './tasks-tell.ts';
 import { readToken } from './token.ts';
 import { createGuard } from './tools/guard.ts';
 import { createTools } from './tools/index.ts';
@@ -108,6 +110,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
   const sandboxes = await createSandboxes({
     ...record,
     ...{ config, clock, log, redact, crash, wake },
+    onTask: createTaskTeller(record),
     interrupt: (id) => void (awake() && lanes.interrupt(id)),
   });
 
@@ -173,6 +176,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     ...{ clock, log, crash, timeZone: config.timeZone, awake: () => ready && awake(), wake },
     interrupt: (id) => void (awake() && lanes.interrupt(id)),
     onEnded: announceRun,
+    createTask: createScheduledTasks({ tasks: sandboxes.tasks, events: record.events }),
     // Another clock than the system's has another idea of how long the machine is up.
     uptime: () => (options.clock ? null : uptime() * 1_000),
     built: {
@@ -243,6 +247,7 @@ export async function boot(options: BootOptions): Promise<Steward> {
     memory: memory.api,
     memoryStores: memory.stores,
     schedules: scheduler.api,
+    tasks: sandboxes.tasks,
     forgetSession: forget,
     leaveSafeMode,
     reached: delivery.hurry,

@@ -1,5 +1,6 @@
 // What an action may do: allow, ask the owner, or deny. Pure; deny wins, and what no rule allows is asked.
 import { groundOf, type Saying } from './own-words.ts';
+import { namesRepository } from './tasks-named.ts';
 import type { Action, Address, Trust } from './types.ts';
 
 /** What the owner allowed once, when they made the schedule that began this turn. */
@@ -168,6 +169,27 @@ const scheduleRules: readonly Rule[] = [
   },
 ];
 
+/**
+ * Code tasks are the owner's. What comes of one is asked again before it leaves; begun without asking is only what the owner
+ * named, in a conversation that holds no words from outside.
+ */
+const taskRules: readonly Rule[] = [
+  (action, facts) =>
+    action.type === 'task' && facts.trust !== 'owner' ? deny('Only the owner can have code tasks done.') : null,
+  (action) => (action.type === 'task' && action.what === 'look' ? allow('It only looks at tasks.') : null),
+  (action, facts) => {
+    if (action.type !== 'task') return null;
+    const wants = { look: 'see tasks', create: 'begin a code task', steer: 'steer a task', cancel: 'end a task' };
+    if (facts.tainted) return ask(`This conversation holds text from outside, and it wants to ${wants[action.what]}.`);
+    if (action.what !== 'create') return allow('The owner’s own conversation asks for it.');
+    const fresh = action.hosts.filter((host) => !facts.namedHosts.has(host.replace(/:\d+$/, '')));
+    if (fresh.length > 0) return ask(`Its agent could reach ${fresh.join(', ')}, which you did not name.`);
+    return namesRepository(action.repository, facts.said)
+      ? allow('The owner named this repository.')
+      : ask(`You did not name the repository ${action.repository} in this conversation.`);
+  },
+];
+
 /** Within it a scheduled run acts without asking, also beside text from outside: that was weighed when the schedule was made. */
 const grantRules: readonly Rule[] = [
   (action, { granted, trust, configured }) => {
@@ -193,6 +215,7 @@ const grantRules: readonly Rule[] = [
         return granted.tool ? yes : null;
       // What runs by itself plans nothing further.
       case 'schedule':
+      case 'task':
         return null;
     }
   },
@@ -207,7 +230,7 @@ function unattended(verdict: Verdict, granted: Granted | null): Verdict {
 }
 
 export function decide(action: Action, facts: Facts): Verdict {
-  const verdicts = [...grantRules, ...rules, ...handsRules, ...memoryRules, ...scheduleRules]
+  const verdicts = [...grantRules, ...rules, ...handsRules, ...memoryRules, ...scheduleRules, ...taskRules]
     .map((rule) => rule(action, facts))
     .filter((verdict) => verdict !== null);
   const verdict =

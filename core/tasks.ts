@@ -60,6 +60,10 @@ export interface TaskDraft {
   resultSchema: import('./types.ts').JsonObject | null;
 }
 
+/** What somebody asks for; the rest is as usual. */
+export type TaskWish = Pick<TaskDraft, 'repository' | 'instruction'> &
+  Partial<Omit<TaskDraft, 'limits'>> & { limits?: Partial<TaskLimits> };
+
 /** One line of setup or verify, as it ended. */
 export interface CommandReport {
   command: string;
@@ -143,11 +147,7 @@ export interface TaskCheckpoint {
 /** What the API, the command line, chat commands and tools offer. Methods throw StewardError; ids that are not there `not_found`. */
 export interface TasksApi {
   /** Throws `invalid` with one sentence per problem, `forbidden` for what its author may not ask. The same key is the same task. */
-  create(
-    draft: Partial<TaskDraft> & Pick<TaskDraft, 'repository' | 'instruction'>,
-    author: Author,
-    options?: { idempotencyKey?: string },
-  ): { task: Task; isNew: boolean };
+  create(wish: TaskWish, author: Author, options?: { idempotencyKey?: string }): { task: Task; isNew: boolean };
   get(id: Id): Task | null;
   need(id: Id): Task;
   /** The newest first. `open`: those that have not ended. */

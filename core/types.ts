@@ -319,6 +319,10 @@ export type Action =
       to: Address | 'here';
       grants: { hosts: readonly string[]; tools: readonly string[]; recipients: readonly Address[] };
     }
+  /** Works on code tasks. `what: 'look'` changes nothing. */
+  | { type: 'task'; what: 'look' | 'steer' | 'cancel' }
+  /** `hosts`: those its agent may reach. */
+  | { type: 'task'; what: 'create'; repository: string; hosts: readonly string[] }
   | { type: 'tool'; name: string };
 
 export interface ToolResult {

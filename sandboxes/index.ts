@@ -29,6 +29,7 @@ import { openRoot } from './root.ts';
 import { createSingle } from './single.ts';
 import { createSnapshots } from './snapshots.ts';
 import { createTasks } from './tasks/index.ts';
+import { createTaskTools } from './tasks/tools/index.ts';
 import { createHandsTools } from './tools/index.ts';
 
 export interface Sandboxes {
@@ -158,7 +159,7 @@ export async function createSandboxes(
       alive: hands.alive().length,
     });
   return {
-    tools: [...createHandsTools(hands), ...tasks.tools],
+    tools: [...createHandsTools(hands), ...tasks.tools, ...createTaskTools({ tasks: () => tasks.api, now })],
     tasks: tasks.api,
     resume: tasks.start,
     sessionDeleted: tasks.forget,

@@ -71,6 +71,30 @@ export function readEnd(began: LogEvent, after: readonly LogEvent[]): Seen {
   return asks ? { kind: 'asks' } : { kind: 'open' };
 }
 
+/** The same of a run that is a code task: it ends as the task does, however often its session rests on the way. Pure. */
+export function readTaskEnd(log: readonly LogEvent[]): Seen {
+  const last = log.findLast(({ type }) => type === 'task.status');
+  const cost = log
+    .filter(({ type, payload }) => type === 'span.model_request_end' && typeof payload.cost_usd === 'number')
+    .reduce<number | null>((sum, { payload }) => (sum ?? 0) + (payload.cost_usd as number), null);
+  const reason = typeof last?.payload.reason === 'string' ? last.payload.reason : null;
+  const ended = { kind: 'ended', costUsd: cost } as const;
+  switch (last?.payload.to) {
+    case 'done':
+      return { ...ended, state: 'succeeded', reason };
+    case 'handed_off':
+      return { ...ended, state: 'failed', reason: reason ?? 'The task was handed off.' };
+    case 'failed':
+      return { ...ended, state: 'failed', reason: reason ?? 'The task failed.' };
+    case 'cancelled':
+      return { ...ended, state: 'cancelled', reason: reason ?? 'The task was stopped.' };
+    case 'awaiting_approval':
+      return { kind: 'asks' };
+    default:
+      return { kind: 'open' };
+  }
+}
+
 export function createCompletion(deps: {
   db: Db;
   bus: Bus;
@@ -163,13 +187,16 @@ export function createCompletion(deps: {
       const schedule = schedules.need(run.scheduleId);
       const session = sessions.get(run.sessionId!);
       const began = run.eventId ? events.get(run.eventId) : null;
-      if (!session || session.status === 'terminated' || !began) {
+      const task = schedule.starts.kind === 'task' && run.eventId === null;
+      if (!session || session.status === 'terminated' || !(began || task)) {
         completion.end(run, schedule, { state: 'cancelled', reason: 'Its conversation was ended or deleted.' });
         return;
       }
       // Still queued: the conversation has not come to it.
-      if (began.position === null) return;
-      const seen = readEnd(began, events.slice(began.sessionId, began.position));
+      if (began?.position === null) return;
+      const seen = began
+        ? readEnd(began, events.slice(began.sessionId, began.position))
+        : readTaskEnd(events.slice(session.id, 0));
       if (seen.kind === 'ended') {
         const { kind: _, ...ending } = seen;
         completion.end(run, schedule, ending);
@@ -181,6 +208,7 @@ export function createCompletion(deps: {
 }
 
 const RESTS = new Set([
+  'task.status',
   'session.status_idle',
   'session.status_running',
   'session.status_terminated',

@@ -1,6 +1,7 @@
 // A draft of a schedule: its defaults, and everything that is wrong with it in sentences. Pure but for what it is told to look up.
 import { StewardError } from '../core/errors.ts';
 import { JOBS, type Rule, type ScheduleDraft, type Starts } from '../core/schedules.ts';
+import { taskProblems } from '../core/tasks-shapes.ts';
 import type { Address, Id, Millis } from '../core/types.ts';
 import { checkQuiet } from './quiet.ts';
 import { problemsOf } from './rules.ts';
@@ -106,7 +107,7 @@ function startsProblems(starts: Starts, look: Lookup): string[] {
     case 'job':
       return JOBS.includes(starts.job) ? [] : [`There is no job ${String(starts.job)}; there are ${JOBS.join(', ')}.`];
     case 'task':
-      return [];
+      return taskProblems(starts.task);
     case 'deployment': {
       const { agentId, agentVersion, environmentId, initialEvents } = starts;
       const found = [look.agentProblem(agentId, agentVersion), look.environmentProblem(environmentId)];

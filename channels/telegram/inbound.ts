@@ -31,6 +31,8 @@ export const COMMANDS = [
   'deny',
   'memory',
   'schedules',
+  'task',
+  'tasks',
   'incognito',
 ] as const;
 export type Command = (typeof COMMANDS)[number];

@@ -1,6 +1,7 @@
 // What an update leads to: a stored message, the answer to a command, the toast of a button. Runs inside the batch's transaction.
 import { describeError, StewardError } from '../../core/errors.ts';
 import type { Log } from '../../core/log.ts';
+import type { TasksAnswer, TasksCommand } from '../../core/tasks-command.ts';
 import type { Accepted, Address, Inbound, Role, Sender } from '../../core/types.ts';
 import type { TelegramUpdate } from './api.ts';
 import { shownWhole, spelledOut, type Waiting } from './card.ts';
@@ -17,6 +18,8 @@ export interface TalkDeps {
   memory(args: string): Promise<string>;
   /** The answer to `/schedules …`, for the owner alone. Called after the commit. */
   schedules(args: string): string;
+  /** The answer to `/task …` and `/tasks`, for the owner alone. Called within the batch; what it returns to be called, after the commit. */
+  tasks(command: TasksCommand): TasksAnswer;
   log: Log;
   /** Both are best effort, after the commit. */
   reply(base: Base, text: string): void;
@@ -34,6 +37,8 @@ const HELP = `Write to me as to a person; this is the same conversation as in th
 /deny – deny it, with a reason if you like
 /memory – what I remember; /memory help says more
 /schedules – what is scheduled; /schedules help says more
+/task REPOSITORY: what is to be done – begin a code task; /task help says more
+/tasks – where they stand
 /incognito – a conversation of which nothing is kept, until /new`;
 
 const pairingText = (code: string, expiresAt: number) =>
@@ -94,6 +99,22 @@ export function createTalk(deps: TalkDeps): (update: TelegramUpdate, me: Me) => 
     (base: Base, role: Role, args: string): T | string =>
       role === 'owner' && !base.group ? run(base, args) : 'Only the owner can do that, in a private chat.';
 
+  /** Begun in the commit of what was received, so that the same message is one task; what takes a while comes after it. */
+  const tasks = ownerAlone((base, args) => {
+    const { channel, chat } = base.address;
+    const author = { trust: 'owner', by: `${channel}:${chat}`, sessionId: null, here: base.address } as const;
+    const answer = deps.tasks({ args, author, key: base.dedupe });
+    if (typeof answer === 'string') return answer;
+    return () => {
+      answer()
+        .catch((error: unknown) => {
+          deps.log.error({ error }, 'a question about tasks failed');
+          return 'That failed; the log says why.';
+        })
+        .then((text) => deps.reply(base, text));
+    };
+  });
+
   const commands: Record<Command, (base: Base, role: Role, args: string) => string | (() => void) | null> = {
     start: () => HELP,
     help: () => HELP,
@@ -119,6 +140,8 @@ export function createTalk(deps: TalkDeps): (update: TelegramUpdate, me: Me) => 
         })
         .then((text) => deps.reply(base, text));
     }),
+    task: tasks,
+    tasks,
     schedules: ownerAlone((base, args) => () => {
       try {
         deps.reply(base, deps.schedules(args));

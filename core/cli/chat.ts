@@ -4,11 +4,13 @@ import { text as readAll } from 'node:stream/consumers';
 import { z } from 'zod';
 import { describeError, EXIT, StewardError } from '../errors.ts';
 import { SCHEDULES_HELP } from '../schedules-command.ts';
+import { TASKS_HELP } from '../tasks-command.ts';
 import type { Client } from './client.ts';
 import { listMemory, searchMemory, showMemory } from './memory.ts';
 import { forgetMemory } from './memory-edit.ts';
 import { schedulesInChat } from './schedules.ts';
 import { type ApprovalView, session as sessionShape, status as statusShape } from './shapes.ts';
+import { tasksInChat } from './tasks.ts';
 import { harmless, note, type Terminal } from './terminal.ts';
 import { createTranscript } from './transcript.ts';
 import { type Conversation, takeTurn } from './turn.ts';
@@ -76,7 +78,7 @@ async function converse(conversation: Conversation): Promise<number> {
   prompt.on('close', () => leaving.abort());
   note(
     terminal,
-    'Type a message. /new begins a new conversation, /memory shows what is known, /schedules what is due, /quit or Ctrl-C leaves.',
+    'Type a message. /new begins a new conversation, /memory shows what is known, /schedules what is due, /tasks what is worked on, /quit or Ctrl-C leaves.',
   );
   try {
     while (!leaving.signal.aborted) {
@@ -90,6 +92,8 @@ async function converse(conversation: Conversation): Promise<number> {
         await memory(conversation, line.slice('/memory'.length).trim());
       } else if (/^\/schedules\b/.test(line)) {
         await schedules(conversation, line.slice('/schedules'.length).trim());
+      } else if (/^\/tasks?\b/.test(line)) {
+        await tasks(conversation, line.replace(/^\/tasks?/, '').trim());
       } else if (line !== '') {
         answering = true;
         interrupted = false;
@@ -125,6 +129,14 @@ async function memory({ client, terminal }: Conversation, args: string): Promise
 async function schedules({ client, terminal }: Conversation, args: string): Promise<void> {
   try {
     if (!(await schedulesInChat(client, terminal, args))) note(terminal, SCHEDULES_HELP);
+  } catch (error) {
+    note(terminal, describeError(error));
+  }
+}
+
+async function tasks({ client, terminal }: Conversation, args: string): Promise<void> {
+  try {
+    if (!(await tasksInChat(client, terminal, args))) note(terminal, TASKS_HELP);
   } catch (error) {
     note(terminal, describeError(error));
   }

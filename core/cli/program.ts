@@ -19,6 +19,7 @@ import { exportMemory, importMemory } from './portability.ts';
 import { loadEvaluation, run } from './run.ts';
 import * as schedules from './schedules.ts';
 import { showSessions, showStatus, showUsage } from './status.ts';
+import * as tasks from './tasks.ts';
 import type { Terminal } from './terminal.ts';
 import { showTrace } from './trace.ts';
 import { addCredential, removeCredential, resetVault, rotateCredential, showVault } from './vault.ts';
@@ -430,6 +431,7 @@ function createProgram(terminal: Terminal, version: string, end: (exitCode: numb
     .description('remove all secrets when their key is lost; Steward must be stopped')
     .option('--yes', 'without asking')
     .action((options) => resetVault(loadConfig(terminal.env).config.home, terminal, options));
+  addTaskCommands(program, { client, terminal, json, end });
   addWebhookCommands(program, { client, terminal, json });
   program
     .command('backup')
@@ -453,6 +455,92 @@ function createProgram(terminal: Terminal, version: string, end: (exitCode: numb
     .option(...json)
     .action(async (options) => end(await doctor(terminal, options)));
   return program;
+}
+
+/** Code tasks: a repository goes in, a reviewed branch comes out. */
+function addTaskCommands(
+  program: Command,
+  {
+    client,
+    terminal,
+    json,
+    end,
+  }: { client(): Client; terminal: Terminal; json: readonly [string, string]; end(exitCode: number): void },
+): void {
+  const listed = (command: Command): Command =>
+    command
+      .description('code tasks that have not ended, the newest first')
+      .option('-n, --limit <count>', 'how many', count, 50)
+      .option('-a, --all', 'the ended ones too')
+      .option(...json)
+      .action((options) => tasks.listTasks(client(), terminal, options));
+  listed(program.command('tasks'));
+  const task = program.command('task').description('work on a repository: a reviewed branch comes out');
+  listed(task.command('list'));
+  task
+    .command('new')
+    .description('steward task new https://github.com/acme/app "Upgrade the date library and fix what breaks"')
+    .argument('<repository>', 'its address, or the path of a folder')
+    .argument('<instruction>', 'what is to be done')
+    .option('--base <ref>', 'branch, tag or commit to begin from')
+    .option('--setup <line>', 'a shell line before the agent begins (repeat for more)', gather)
+    .option('--verify <line>', 'a shell line that must pass afterwards, as "npm test" (repeat for more)', gather)
+    .option('--harness <name>', 'another coding agent than the usual one')
+    .option('--model <name>', 'a model of its own')
+    .addOption(
+      new Option('--delivery <how>', 'how the branch leaves').choices(['auto', 'pull_request', 'branch', 'patch']),
+    )
+    .option('--allow-host <host>', 'the agent may reach this host (repeat for more)', gather)
+    .option('--minutes <count>', 'the most time at work', count)
+    .option('--turns <count>', 'the most answers of the model', count)
+    .option('--budget <usd>', 'the most it may cost', amount)
+    .option('--to <place>', 'where it is told how it ended, as telegram:42')
+    .option('--key <key>', 'the same key is the same task')
+    .option(...json)
+    .action((repository: string, instruction: string, options) =>
+      tasks.newTask(client(), terminal, { repository, instruction }, options),
+    );
+  const onOne = (name: string, description: string): Command =>
+    task.command(name).description(description).argument('<id>', 'a task, by id, the end of it, or title');
+  onOne('show', 'all about one')
+    .option(...json)
+    .action((id: string, options) => tasks.showTask(client(), terminal, id, options));
+  onOne('watch', 'what it does, until it ends').action(async (id: string) =>
+    end(await tasks.watchTask(client(), terminal, id, untilInterrupted())),
+  );
+  onOne('diff', 'what it changed, as a patch')
+    .option(...json)
+    .action((id: string, options) => tasks.showDiff(client(), terminal, id, options));
+  onOne('steer', 'say something to the agent; an ended task goes on with it')
+    .argument('<text>')
+    .option(...json)
+    .action((reference: string, text: string, options) =>
+      tasks.changeTask(client(), terminal, { reference, verb: 'steer', body: { text } }, options),
+    );
+  const change = (reference: string, verb: 'pause' | 'resume' | 'stop', body: object, options: tasks.Listing) =>
+    tasks.changeTask(client(), terminal, { reference, verb, body }, options);
+  const verbs = { pause: 'hold it for now', stop: 'end it; what it did is kept as a patch' };
+  for (const [verb, description] of Object.entries(verbs) as [keyof typeof verbs, string][])
+    onOne(verb, description)
+      .option('-m, --message <text>', 'why')
+      .option(...json)
+      .action((id: string, { message, ...options }) => change(id, verb, message ? { why: message } : {}, options));
+  onOne('resume', 'let it go on')
+    .option(...json)
+    .action((id: string, options) => change(id, 'resume', {}, options));
+  onOne('rollback', 'back to a checkpoint, and on from there; without one, list them')
+    .argument('[checkpoint]')
+    .option(...json)
+    .action((reference: string, checkpoint: string | undefined, options) =>
+      tasks.rollbackTask(client(), terminal, { reference, checkpoint }, options),
+    );
+  for (const allow of [true, false])
+    onOne(allow ? 'approve' : 'deny', allow ? 'allow what it waits for' : 'refuse it; with a reason it goes on')
+      .option('-m, --message <text>', 'why, for the agent')
+      .option(...json)
+      .action((reference: string, { message, ...options }) =>
+        tasks.decideTask(client(), terminal, { reference, allow, message }, options),
+      );
 }
 
 /** Programs that start schedules, and programs that are told how runs ended. */

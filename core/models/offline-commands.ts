@@ -138,17 +138,35 @@ export const COMMANDS: Pattern[] = [
     values: ({ id = '' }) => [[['id', 'name'], id]],
   },
   {
+    tool: 'task_create',
+    example: 'task <repository>: <what is to be done>',
+    // Without a model the lines of what is to be done are what a shell carries out.
+    pattern:
+      /^(?:(?:run|begin|start)\s+(?:a\s+)?)?task(?:\s+(?:in|on))?\s+(?<repository>[^\s:]\S*?):\s+(?<instruction>.+)$/is,
+    values: ({ repository = '', instruction = '' }) => [
+      [['repository'], repository],
+      [['instruction', 'text'], instruction],
+      [['harness'], 'script'],
+    ],
+  },
+  {
+    tool: 'task_status',
+    example: 'how are the tasks',
+    pattern: /^(?:how (?:are|go) the tasks|(?:list|show)(?: my| the)? tasks)\s?\??$/i,
+    values: () => [],
+  },
+  {
+    tool: 'task_cancel',
+    example: 'cancel task <id>',
+    pattern: /^(?:cancel|stop|end)(?: the)? task\s+(?<id>\S|\S.*\S)$/i,
+    values: ({ id = '' }) => [[['id'], id]],
+  },
+  {
     tool: 'bash',
     example: 'run <command>',
     pattern: /^run\s+(?<command>.+)$/is,
     // The hosts that stand in the command as addresses are those the person wants to be reached.
     values: ({ command = '' }) => [[['command', 'cmd'], command], ...hostsOf(command)],
-  },
-  {
-    tool: 'task_create',
-    example: 'task <what is to be done>',
-    pattern: /^task:?\s+(?<goal>.+)$/is,
-    values: ({ goal = '' }) => [[['goal', 'prompt', 'text', 'instructions', 'title'], goal]],
   },
 ];
 

@@ -1,6 +1,6 @@
 // What may be asked for as a task: checked in one place, one sentence per problem, with the defaults filled in. Pure.
 import { StewardError } from '../../core/errors.ts';
-import type { TaskDraft, TaskLimits } from '../../core/tasks.ts';
+import type { TaskDraft, TaskLimits, TaskWish } from '../../core/tasks.ts';
 import type { Id, Millis } from '../../core/types.ts';
 import { cloneCommands, repositoryOf } from '../mirrors.ts';
 import { DEFAULT_TASK_LIMITS } from './limits.ts';
@@ -42,10 +42,7 @@ const lineProblems = (what: string, lines: readonly string[]): string[] => [
 ];
 
 /** Throws `invalid` with everything that is wrong. `harnesses`: those there are. */
-export function completeDraft(
-  given: Partial<TaskDraft> & Pick<TaskDraft, 'repository' | 'instruction'>,
-  harnesses: readonly string[],
-): TaskDraft {
+export function completeDraft(given: TaskWish, harnesses: readonly string[]): TaskDraft {
   const draft: TaskDraft = {
     repository: given.repository,
     base: given.base ?? null,

@@ -2,9 +2,10 @@
 import { z } from 'zod';
 import { describeError } from '../../core/errors.ts';
 import { findSchedule } from '../../core/schedules-find.ts';
+import { authorOf, expected } from '../../core/tools/author.ts';
 import { defineTool, type Tool, textResult } from '../../core/tools/tool.ts';
 import type { ScheduleToolsDeps } from './create.ts';
-import { authorOf, expected, mayTouch } from './who.ts';
+import { mayTouch } from './who.ts';
 
 export function createScheduleCancel({ schedules: room }: Pick<ScheduleToolsDeps, 'schedules'>): Tool {
   return defineTool({

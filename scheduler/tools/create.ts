@@ -5,10 +5,10 @@ import type { Schedule, ScheduleDraft, SchedulesApi } from '../../core/schedules
 import { everySchedule } from '../../core/schedules-find.ts';
 import * as shapes from '../../core/schedules-shapes.ts';
 import { grantsText, madeText } from '../../core/schedules-text.ts';
+import { authorOf, expected } from '../../core/tools/author.ts';
 import { defineTool, type Tool, textResult } from '../../core/tools/tool.ts';
 import type { Address, Id, Millis } from '../../core/types.ts';
 import { ruleOf, WAYS } from './rule.ts';
-import { authorOf, expected } from './who.ts';
 
 export interface ScheduleToolsDeps {
   /** Asked for by each call: tools are made before the room is. */

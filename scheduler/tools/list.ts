@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { describeError } from '../../core/errors.ts';
 import { everySchedule, findSchedule } from '../../core/schedules-find.ts';
 import { scheduleLine, scheduleText } from '../../core/schedules-text.ts';
+import { authorOf, expected } from '../../core/tools/author.ts';
 import { defineTool, type Tool, textResult } from '../../core/tools/tool.ts';
 import type { ScheduleToolsDeps } from './create.ts';
-import { authorOf, expected, mayTouch } from './who.ts';
+import { mayTouch } from './who.ts';
 
 const MOST = 50;
 

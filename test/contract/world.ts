@@ -222,6 +222,7 @@ export async function openWorld(harness: Harness, options: WorldOptions = {}): P
         status: () => 'All is well.',
         newConversation: () => void intake.newMain(),
         memory: async (args) => `You asked memory for “${args}”.`,
+        tasks: ({ args }) => `You asked for tasks “${args}”.`,
         schedules: (args) => `You asked for schedules “${args}”.`,
         approvals: (here) =>
           approvals.pending().map((approval) => ({
