@@ -26,7 +26,8 @@ export function withoutBounds(schema: JsonObject): JsonObject {
   );
 }
 
+/** What goes in: a default need not be said, and what becomes of an argument is nothing to the model. */
 export function shownSchema(schema: z.ZodType): JsonObject {
-  const { $schema: _, ...whole } = z.toJSONSchema(schema) as JsonObject;
+  const { $schema: _, ...whole } = z.toJSONSchema(schema, { io: 'input' }) as JsonObject;
   return withoutBounds(whole);
 }

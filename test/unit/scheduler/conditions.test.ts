@@ -253,7 +253,10 @@ describe('memory', () => {
   });
 });
 
-describe('a command, in a real sandbox', () => {
+/** A start of a sandbox that hangs is given up after twenty seconds and made again. */
+const PATIENCE_MS = 180_000;
+
+describe('a command, in a real sandbox', { timeout: PATIENCE_MS }, () => {
   it('is news when its output differs, changes nothing, and leaves nothing behind', async () => {
     const record = openTestRecord();
     onTestFinished(() => rmSync(rootOf(record.home, process.getuid!()), { recursive: true, force: true }));

@@ -36,7 +36,7 @@ describe('the schema a model is shown', () => {
           ],
         },
       },
-      required: ['url', 'times'],
+      required: ['url'],
     });
   });
 
