@@ -208,6 +208,9 @@ export function openTasksRoom(options: { queue?: QueueLimits } = {}) {
         .at(-1)!,
     async answer(id: Id, result: 'allow' | 'deny', reason?: string): Promise<void> {
       await room.reached(id, 'awaiting_approval');
+      room.confirm(id, result, reason);
+    },
+    confirm(id: Id, result: 'allow' | 'deny', reason?: string): void {
       const toolUseId = room.question(id).id;
       record.intake.confirm({ toolUseId, result, by: BY, ...(reason !== undefined && { reason }) });
       wake(tasks.api.need(id).sessionId);

@@ -67,7 +67,8 @@ describe.skipIf(!existsSync('/usr/bin/bwrap'))('the outer loop', () => {
     const room = openTasksRoom();
     const task = room.create({ repository: await repository(), instruction: 'x\n$ echo x > x' });
     await room.answer(task.id, 'allow');
-    await expect(room.answer(task.id, 'deny')).rejects.toThrow(/already answered|Not awaiting/);
+    expect(() => room.confirm(task.id, 'deny')).toThrow(/already answered/);
+    expect(() => room.api.steer(task.id, 'Wait.', OWNER)).toThrow(/being delivered|answered already/);
     await room.reached(task.id, 'done');
     expect(room.remote.tries).toBe(1);
   });
