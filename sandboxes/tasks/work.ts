@@ -248,6 +248,8 @@ export function createWork(deps: WorkDeps): Work {
         deps.wake(session.id);
         return 'rest';
       }
+      // Its turn comes to rest by itself.
+      if (sessions.need(session.id).status === 'running') return 'rest';
       let delivered: Delivered | null = deliveredOf(result);
       if (!delivered)
         try {
@@ -273,7 +275,9 @@ export function createWork(deps: WorkDeps): Work {
 
   /** Back to the agent when changes it made are gone without its knowing. */
   const lost = (task: TaskRow, signal: AbortSignal): Promise<Next> | null => {
-    const undone = hands.undone(task.sessionId);
+    // What came before the last message was told with it.
+    const told = events.byDedupe(messageKey(task))?.position ?? 0;
+    const undone = hands.undone(task.sessionId).filter(({ id }) => (events.get(id)?.position ?? 0) > told);
     if (undone.length === 0) return null;
     const names = undone.slice(-5).map(({ id, name }) => `${name} ${id}`);
     const why = `The sandbox was lost, and with it the changes of ${names.join(', ')}.`;
