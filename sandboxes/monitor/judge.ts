@@ -34,7 +34,7 @@ export interface Signs {
   cores: number | null;
   /** A process stood in line for a processor: on a busy machine it gets little and is at work all the same. */
   runnable: boolean;
-  /** Since then more than nine tenths of a core, at every look. */
+  /** Since then more than nine tenths of a core, or as much as it could get, at every look. */
   hotSince: Millis | null;
   /** Since then all looks found a request open at the broker. */
   requestSince: Millis | null;

@@ -148,7 +148,8 @@ export function createSigns({ clock, events, sessions, egress, patience = PATIEN
     const moved = last?.ioBytes != null && sample.ioBytes !== null ? sample.ioBytes - last.ioBytes : 0;
     const changed = grew || (took > 0 && moved >= (CHANGED_BYTES * took) / 1_000);
     const cores = last ? Math.max(0, sample.cpuMicros - last.cpuMicros) / 1_000 / took : null;
-    const hot = cores !== null && cores >= HOT_CORES;
+    // Always in line for a processor is as much as it could get.
+    const hot = cores !== null && (cores >= HOT_CORES || (common.runnable && cores >= patience.idleCores));
     track.sample = sample;
     track.diskBytes = grew ? stats.diskBytes : diskBytes;
     return {

@@ -61,6 +61,9 @@ export interface Watch {
 /** Breathing between words is no news. */
 const told = (kind: VerdictKind): VerdictKind => (kind === 'quiet' ? 'healthy' : kind);
 
+const isSame = (a: Run, b: Run): boolean =>
+  a.taskId === b.taskId && a.attempts === b.attempts && a.sandbox?.id === b.sandbox?.id;
+
 interface Watched {
   climb: Climb;
   kind: VerdictKind | null;
@@ -121,7 +124,8 @@ export function createWatch(deps: WatchDeps): Watch {
 
   const consider = async (run: Run, one: Watched): Promise<void> => {
     const seen: Looked = await signs.look(run);
-    if (stopping.signal.aborted) return;
+    // It may have ended, or been ended, while it was looked at.
+    if (stopping.signal.aborted || !deps.runs().some((now) => isSame(now, run))) return;
     const verdict = judge(run, seen, clock.now(), deps.patience);
     const { climb: next, act: due } = climb(one.climb, verdict, run, seen.point);
     const changed = one.kind === null || told(verdict.kind) !== told(one.kind);

@@ -36,6 +36,7 @@ const closed = (seen: string[]): Egress => ({
   prepare: async () => ({ env: {}, mounts: [], listen: null }),
   grant: async (_, hosts) => void (hosts.length > 0 && seen.push(`grant ${hosts.join(',')}`)),
   withdraw: async (_, hosts) => void (hosts.length > 0 && seen.push(`withdraw ${hosts.join(',')}`)),
+  doors: async () => {},
   attribute() {},
   openRequests: () => 0,
   close: async () => {},
