@@ -5,17 +5,8 @@ import { place } from './schedules-shapes.ts';
 import type { TaskWish } from './tasks.ts';
 import type { JsonObject } from './types.ts';
 
-/** Lone surrogates are no text. */
-const text = (max: number) =>
-  z
-    .string()
-    .trim()
-    .min(1)
-    .max(max)
-    .transform((value) => value.toWellFormed());
-
 export const repository = z.string().trim().min(1).max(2_000);
-export const instruction = text(100_000);
+export const instruction = z.string().trim().min(1).max(100_000);
 export const lines = z.array(z.string().min(1).max(10_000)).max(20);
 export const hosts = z.array(z.string().min(1).max(253)).max(50);
 export const delivery = z.enum(['auto', 'pull_request', 'branch', 'patch']);

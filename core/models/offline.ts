@@ -93,7 +93,7 @@ function report(result: Extract<ModelMessageBlock, { type: 'tool_result' }>, ask
   const verdict = result.is_error ? `${name} failed` : name;
   const shown = shorten(text || '(no output)', 2_000);
   // Says by itself what it is, and ends with the next runs.
-  if (name.startsWith('schedule_')) return shown;
+  if (name.startsWith('schedule_') || name.startsWith('task_')) return shown;
   // What a command printed keeps its lines; a fence longer than any inside cannot be closed by it.
   if (name === 'bash' && text.includes('\n')) {
     const fence = '`'.repeat(Math.max(3, ...[...shown.matchAll(/`+/g)].map(([ticks]) => ticks.length + 1)));

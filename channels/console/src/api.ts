@@ -20,6 +20,8 @@ import type {
   SessionEvent,
   Setting,
   Status,
+  Task,
+  TaskCheckpoint,
   Tier,
   Usage,
 } from './types.ts';
@@ -120,6 +122,7 @@ export function createApi(options: ApiOptions) {
   }
 
   const memory = (id: string) => `/api/memory/items/${encodeURIComponent(id)}`;
+  const task = (id: string) => `/api/tasks/${encodeURIComponent(id)}`;
   const session = (id: string) => `/v1/sessions/${encodeURIComponent(id)}`;
   const query = (fields: Record<string, string | number | boolean | null | undefined>) => {
     const params = new URLSearchParams();
@@ -143,6 +146,18 @@ export function createApi(options: ApiOptions) {
     settings: async () => (await call<{ data: Setting[] }>('GET', '/api/settings')).data,
     saveSetting: async (key: string, value: string | null) =>
       (await call<{ data: Setting[] }>('PUT', '/api/settings', { body: { [key]: value } })).data,
+    tasks: (page: string | null) => call<Page<Task>>('GET', `/api/tasks${query({ page, limit: 30 })}`),
+    task: (id: string) => call<Task>('GET', task(id)),
+    newTask: async (draft: { repository: string; instruction: string; verify: string[] }, key: string) =>
+      (await call<{ task: Task }>('POST', '/api/tasks', { body: draft, key })).task,
+    taskDiff: async (id: string) => (await call<{ diff: string }>('GET', `${task(id)}/diff`)).diff,
+    taskCheckpoints: async (id: string) =>
+      (await call<{ data: TaskCheckpoint[] }>('GET', `${task(id)}/checkpoints`)).data,
+    changeTask: (id: string, verb: 'pause' | 'resume' | 'stop') =>
+      call<Task>('POST', `${task(id)}/${verb}`, { body: {} }),
+    steerTask: (id: string, text: string) => call<Task>('POST', `${task(id)}/steer`, { body: { text } }),
+    rollbackTask: (id: string, checkpoint: string) =>
+      call<Task>('POST', `${task(id)}/rollback`, { body: { checkpoint_id: checkpoint } }),
     leaveSafeMode: () => call<unknown>('POST', '/api/safe-mode/leave', { body: {} }),
     logout: () => call<unknown>('POST', '/api/logout', { body: {} }),
     custody: async (event: string) =>

@@ -14,6 +14,8 @@ import { Settings } from './views/settings.tsx';
 import { Sidebar } from './views/sidebar.tsx';
 import { SignIn } from './views/sign-in.tsx';
 import { StatusView } from './views/status.tsx';
+import { TaskView } from './views/task.tsx';
+import { Tasks } from './views/tasks.tsx';
 import { Timeline } from './views/timeline.tsx';
 
 /** Shown only when it lasts: a restart of a second is not worth a red strip. */
@@ -112,6 +114,12 @@ function View({ store, lead }: { store: Store; lead: preact.ComponentChildren })
         <MemoryItemView key={at.item} id={at.item} store={store} lead={lead} />
       ) : (
         <Memory store={store} lead={lead} />
+      );
+    case 'tasks':
+      return at.id ? (
+        <TaskView key={at.id} id={at.id} store={store} lead={lead} />
+      ) : (
+        <Tasks store={store} lead={lead} />
       );
     case 'settings':
       return <Settings store={store} lead={lead} />;

@@ -8,6 +8,8 @@ export type Route =
   | { name: 'approvals' }
   /** `item` null is all of it. */
   | { name: 'memory'; item: string | null }
+  /** `id` null is the list. */
+  | { name: 'tasks'; id: string | null }
   | { name: 'settings' }
   | { name: 'status' };
 
@@ -16,6 +18,7 @@ export function parseRoute(hash: string): Route {
   if (head === 's' && id)
     return tab === 'timeline' ? { name: 'timeline', id, event: event || null } : { name: 'chat', id };
   if (head === 'memory') return { name: 'memory', item: id || null };
+  if (head === 'tasks') return { name: 'tasks', id: id || null };
   if (head === 'approvals' || head === 'settings' || head === 'status') return { name: head };
   return { name: 'chat', id: null };
 }
@@ -35,6 +38,7 @@ export const to = {
     `#/s/${encodeURIComponent(id)}/timeline${event ? `/${encodeURIComponent(event)}` : ''}`,
   approvals: () => '#/approvals',
   memory: (item?: string) => `#/memory${item ? `/${encodeURIComponent(item)}` : ''}`,
+  tasks: (id?: string) => `#/tasks${id ? `/${encodeURIComponent(id)}` : ''}`,
   settings: () => '#/settings',
   status: () => '#/status',
 };

@@ -280,3 +280,52 @@ export interface MemoryStats {
   indexed: number;
   questions: number;
 }
+
+export interface TaskReport {
+  command: string;
+  code: number | null;
+  limited: 'output' | 'time' | null;
+  output: string;
+}
+
+/** A code task, as /api/tasks shows it. */
+export interface Task {
+  id: string;
+  session_id: string;
+  title: string;
+  state: string;
+  /** Where it stands, in words. */
+  says: string;
+  paused: string | null;
+  repository: string;
+  base: string | null;
+  branch: string;
+  instruction: string;
+  attempts: number;
+  rounds: number;
+  created_at: string;
+  last_progress_at: string;
+  ended_at: string | null;
+  result: {
+    pull_request: { url: string; number: number } | null;
+    pushed: boolean;
+    patch: string | null;
+    diffstat: string;
+    files: number;
+    insertions: number;
+    deletions: number;
+    verify: TaskReport[];
+    denied_hosts: string[];
+    cost_usd: number | null;
+    active_seconds: number;
+    summary: string;
+    handoff: string | null;
+  } | null;
+}
+
+export interface TaskCheckpoint {
+  id: string;
+  created_at: string;
+  changes: { path: string; kind: string }[];
+  head: string | null;
+}

@@ -42,8 +42,38 @@ const plan = (
   grants: { hosts: [], tools: [], recipients: [], ...grants },
 });
 
+const REPO = 'https://git.example/acme/app';
+const begin = (repository = REPO, hosts: string[] = []): Action => ({
+  type: 'task',
+  what: 'create',
+  repository,
+  hosts,
+});
+const task = (what: 'look' | 'steer' | 'cancel'): Action => ({ type: 'task', what });
+const wished = [{ id: 'sevt_1', text: 'In git.example/acme/app.git, upgrade the date library.' }];
+const job: Granted = {
+  ...{ hosts: new Set(['git.example']), recipients: [], tool: true, unattended: true, name: 'Nightly' },
+};
+
 describe('decide', () => {
   it.each<[string, Action, Partial<Facts>, string]>([
+    ['a task on what the owner named', begin(), { said: wished }, 'allow'],
+    ['a task on what nobody named', begin(), {}, 'ask'],
+    ['a task on something else', begin('https://git.example/acme/app2'), { said: wished }, 'ask'],
+    ['a task on a longer address', begin('https://evil.example/git.example/acme/app'), { said: wished }, 'ask'],
+    ['a named task beside outside text', begin(), { said: wished, tainted: true }, 'ask'],
+    ['a task whose agent reaches out', begin(REPO, ['example.org:443']), { said: wished }, 'ask'],
+    ['… where the owner said', begin(REPO, ['example.org:443']), { said: wished, namedHosts: named }, 'allow'],
+    ['a guest’s task', begin(), { said: wished, trust: 'guest' }, 'deny'],
+    ['a group’s task', begin(), { said: wished, trust: 'group' }, 'deny'],
+    ['a guest’s look at tasks', task('look'), { trust: 'guest' }, 'deny'],
+    ['a look at tasks', task('look'), { tainted: true }, 'allow'],
+    ['steering', task('steer'), {}, 'allow'],
+    ['steering beside outside text', task('steer'), { tainted: true }, 'ask'],
+    ['a group’s steering', task('steer'), { trust: 'group' }, 'deny'],
+    ['ending a task', task('cancel'), {}, 'allow'],
+    ['ending one beside outside text', task('cancel'), { tainted: true }, 'ask'],
+    ['a task begun by what runs by itself', begin(), { granted: job }, 'deny'],
     ['looking at what is scheduled', list, {}, 'allow'],
     ['looking at what is scheduled, tainted', list, { tainted: true, trust: 'group' }, 'allow'],
     ['a schedule of the owner', plan(), {}, 'allow'],

@@ -54,7 +54,7 @@ function NavLink({
   label,
   count,
 }: {
-  name: 'approvals' | 'memory' | 'settings' | 'status';
+  name: 'approvals' | 'tasks' | 'memory' | 'settings' | 'status';
   icon: IconName;
   label: string;
   count: number;
@@ -133,6 +133,7 @@ export function Sidebar({ store }: { store: Store }) {
       </nav>
       <nav class="places" aria-label="Steward">
         <NavLink name="approvals" icon="hand" label="Approvals" count={store.status.value?.approvals_pending ?? 0} />
+        <NavLink name="tasks" icon="tool" label="Tasks" count={0} />
         <NavLink name="memory" icon="book" label="Memory" count={0} />
         <NavLink name="settings" icon="gear" label="Settings" count={store.pairings.value.length} />
         <NavLink name="status" icon="pulse" label="Status" count={0} />

@@ -17,6 +17,8 @@ const ALL = [
   'schedule_cancel',
   'bash',
   'task_create',
+  'task_status',
+  'task_cancel',
 ].map((name) => tool(name));
 
 async function answer(request: ModelRequest): Promise<{ text: string; calls: AnswerBlock[]; stopReason: string }> {
@@ -77,7 +79,19 @@ describe('a command', () => {
     ['what is scheduled?', 'schedule_list', {}],
     ['cancel schedule sched_01ABC', 'schedule_cancel', { id: 'sched_01ABC' }],
     ['run ls -la | wc -l', 'bash', { command: 'ls -la | wc -l' }],
-    ['task: mend the tests', 'task_create', { goal: 'mend the tests' }],
+    [
+      'task https://git.example/acme/app: mend the tests',
+      'task_create',
+      { repository: 'https://git.example/acme/app', instruction: 'mend the tests', harness: 'script' },
+    ],
+    [
+      'run task /srv/app: ls: all of it',
+      'task_create',
+      { repository: '/srv/app', instruction: 'ls: all of it', harness: 'script' },
+    ],
+    ['cancel task task_01ABC', 'task_cancel', { id: 'task_01ABC' }],
+    ['how are the tasks?', 'task_status', {}],
+    ['run task build', 'bash', { command: 'task build' }],
   ])('%s', async (said, name, input) => {
     const { calls, stopReason, text } = await answer(ask(said, { tools: ALL }));
     expect(calls).toEqual([{ type: 'tool_use', name, input }]);
