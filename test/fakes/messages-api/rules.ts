@@ -44,7 +44,12 @@ type Fields = Record<string, unknown>;
 /** Anthropic's complaint about this body, or null. `checkSignature` is false for thinking that was altered. */
 export function complaintAbout(
   body: unknown,
-  facts: { version: string; betas?: string; counting?: boolean; checkSignature(thinking: string, signature: string): boolean },
+  facts: {
+    version: string;
+    betas?: string;
+    counting?: boolean;
+    checkSignature(thinking: string, signature: string): boolean;
+  },
 ): string | null {
   try {
     checkTop(body, facts);
