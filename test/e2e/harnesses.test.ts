@@ -171,11 +171,13 @@ describe.skipIf(!bwrap)('script (bubblewrap is needed)', () => {
 });
 
 /** What every program that speaks the Messages API has to do. */
-describe.skipIf(!bwrap).each<{ name: ProgramName; shell: string; said: string[]; priced: boolean }>([
-  { name: 'claude-code', shell: 'Bash', said: ['I will do that.', 'It is done.'], priced: true },
-  { name: 'opencode', shell: 'bash', said: ['I will do that.', 'It is done.'], priced: true },
-  { name: 'codex', shell: 'shell', said: ['It is done.'], priced: false },
-])('$name (bubblewrap is needed)', ({ name, shell, said, priced }) => {
+describe
+  .skipIf(!bwrap)
+  .each<{ name: ProgramName; shell: string; said: string[]; priced: boolean; more: Record<string, string> }>([
+    { name: 'claude-code', shell: 'Bash', said: ['I will do that.', 'It is done.'], priced: true, more: {} },
+    { name: 'opencode', shell: 'bash', said: ['I will do that.', 'It is done.'], priced: true, more: {} },
+    { name: 'codex', shell: 'shell', said: ['It is done.'], priced: false, more: { model: 'scripted' } },
+  ])('$name (bubblewrap is needed)', ({ name, shell, said, priced, more }) => {
   const work = async (context: { skip(note: string): void }) => {
     const why = await program(name);
     if (why) context.skip(why);
@@ -184,7 +186,7 @@ describe.skipIf(!bwrap).each<{ name: ProgramName; shell: string; said: string[];
 
   it('makes a file by its tool and answers; the log has it in our words, with what it cost, and no key is inside', async (context) => {
     const house = await work(context);
-    const id = await newSession(house.steward, { metadata: { harness: name } });
+    const id = await newSession(house.steward, { metadata: { harness: name, ...more } });
     const look =
       'echo made > f.txt; env; cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" "\\n"; grep -rs canary /home/agent /workspace; true';
     const { texts, sent } = await ask(house.steward, id, `run: ${look}`, 60_000);
@@ -218,7 +220,7 @@ describe.skipIf(!bwrap).each<{ name: ProgramName; shell: string; said: string[];
 
   it('an interrupt ends it and all it started; a killed Steward goes on', async (context) => {
     const house = await work(context);
-    const id = await newSession(house.steward, { metadata: { harness: name } });
+    const id = await newSession(house.steward, { metadata: { harness: name, ...more } });
     const first = await say(house.steward, id, 'run: sleep 297');
     await until(house.steward, id, 'its model', ({ type }) => type === 'harness.session', { ms: 30_000 });
     const sleeping = async () => (await soonProcess('sleep 297')) !== null;
