@@ -177,7 +177,7 @@ describe
     { name: 'claude-code', shell: 'Bash', said: ['I will do that.', 'It is done.'], priced: true, more: {} },
     { name: 'opencode', shell: 'bash', said: ['I will do that.', 'It is done.'], priced: true, more: {} },
     { name: 'codex', shell: 'shell', said: ['It is done.'], priced: false, more: { model: 'scripted' } },
-  ])('$name (bubblewrap is needed)', ({ name, shell, said, priced, more }) => {
+  ])('$name (bubblewrap is needed)', { timeout: 150_000 }, ({ name, shell, said, priced, more }) => {
   const work = async (context: { skip(note: string): void }) => {
     const why = await program(name);
     if (why) context.skip(why);
