@@ -20,6 +20,7 @@ import { createDelivery } from './delivery.ts';
 import { describeError, exitCodeOf } from './errors.ts';
 import { type Failpoint, noFailpoint } from './failpoint.ts';
 import { forgetSession } from './forget.ts';
+import type { HarnessPrograms } from './harness.ts';
 import { createHealth, createModelHealth } from './health.ts';
 import { makeHome } from './home.ts';
 import { createIntake } from './intake.ts';
@@ -321,6 +322,10 @@ const modelOptions = (config: Config) => ({
 
 /** For `steward eval`: measures memory in folders of its own, without a Steward. */
 export const loadEvaluation = async (): Promise<EvaluateMemory> => (await import('../memory/eval/index.ts')).evaluate;
+
+/** For `steward doctor`: the programs of harnesses, without a Steward. */
+export const loadPrograms = async (config: Config, env: NodeJS.ProcessEnv): Promise<HarnessPrograms> =>
+  (await import('../sandboxes/harnesses/programs.ts')).programsOf(config.home, env);
 
 /** Runs until a signal ends it. Exits 75 and 78 as the contract says; PM2 hears `ready` and passes SIGINT. */
 export async function main(options: Omit<BootOptions, 'env'> = {}): Promise<void> {

@@ -7,6 +7,7 @@ import { JOBS } from '../schedules.ts';
 import { makeBackup, restoreBackup, showBackups } from './backup.ts';
 import { chat } from './chat.ts';
 import { type Client, createClient } from './client.ts';
+import { installHarness } from './doctor/harnesses.ts';
 import { doctor } from './doctor/index.ts';
 import { evalMemory } from './eval.ts';
 import * as hooks from './hooks.ts';
@@ -16,7 +17,7 @@ import * as memories from './memory.ts';
 import * as edits from './memory-edit.ts';
 import { decide, pair, showApprovals, showLogin } from './people.ts';
 import { exportMemory, importMemory } from './portability.ts';
-import { loadEvaluation, run } from './run.ts';
+import { loadEvaluation, loadPrograms, run } from './run.ts';
 import * as schedules from './schedules.ts';
 import { showSessions, showStatus, showUsage } from './status.ts';
 import * as tasks from './tasks.ts';
@@ -452,8 +453,12 @@ function createProgram(terminal: Terminal, version: string, end: (exitCode: numb
   program
     .command('doctor')
     .description('look for what is wrong and say how to mend it')
+    .option('--install <harness>', 'bring the program of a harness onto this machine: claude-code, codex or opencode')
     .option(...json)
-    .action(async (options) => end(await doctor(terminal, options)));
+    .action(async (options) => {
+      if (options.install !== undefined) return installHarness(terminal, options.install, loadPrograms);
+      end(await doctor(terminal, options, loadPrograms));
+    });
   return program;
 }
 

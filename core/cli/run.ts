@@ -1,5 +1,8 @@
 // `steward run`: the process itself, in the foreground. The only place where commands load what is more than core.
+
+import type { Config } from '../config.ts';
 import { describeError, exitCodeOf } from '../errors.ts';
+import type { HarnessPrograms } from '../harness.ts';
 import { keepHeapSmall } from '../heap.ts';
 import type { EvaluateMemory } from '../memory-evaluation.ts';
 
@@ -18,3 +21,7 @@ export async function run(stderr: NodeJS.WritableStream): Promise<number> {
 
 /** The evaluation is a part of the room of memory, which only the wiring sees. */
 export const loadEvaluation = async (): Promise<EvaluateMemory> => (await import('../main.ts')).loadEvaluation();
+
+/** So are the programs of harnesses a part of the room of sandboxes. */
+export const loadPrograms = async (config: Config, env: NodeJS.ProcessEnv): Promise<HarnessPrograms> =>
+  (await import('../main.ts')).loadPrograms(config, env);

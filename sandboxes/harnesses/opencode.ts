@@ -19,6 +19,10 @@ interface Part {
 /** What it asks for when nobody chose: it needs a name. */
 const USUAL_MODEL = 'claude-sonnet-5-5';
 
+/** Where a text lies that is too long for one argument. */
+const PROMPT = `${PLACES.home}/asked.md`;
+const fits = (text: string): boolean => Buffer.byteLength(text) < 100_000;
+
 function configOf(model: string): string {
   const { ANTHROPIC_BASE_URL: base } = modelEnvironment(['anthropic']);
   return JSON.stringify({
@@ -46,6 +50,7 @@ export const opencode: ProgramAdapter = {
     argv: [
       ...[bin, 'run', '--format', 'json', '--dir', PLACES.workspace],
       ...(resume === null ? [] : ['--session', resume]),
+      ...['--', fits(text) ? text : `Read the file ${PROMPT} first: it says what is asked.`],
     ],
     env: {
       ...modelEnvironment(['anthropic']),
@@ -53,8 +58,12 @@ export const opencode: ProgramAdapter = {
       OPENCODE_DISABLE_MODELS_FETCH: 'true',
       OPENCODE_DISABLE_LSP_DOWNLOAD: 'true',
     },
-    stdin: text,
-    files: { [`${PLACES.home}/.config/opencode/opencode.json`]: configOf(model ?? USUAL_MODEL) },
+    // It would wait for more.
+    stdin: '',
+    files: {
+      ...(fits(text) ? {} : { [PROMPT]: text }),
+      [`${PLACES.home}/.config/opencode/opencode.json`]: configOf(model ?? USUAL_MODEL),
+    },
   }),
   forgot: (said) => /session not found|NotFoundError/i.test(said),
   parse(line) {

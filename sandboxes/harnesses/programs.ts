@@ -8,6 +8,7 @@ import { StewardError } from '../../core/errors.ts';
 import type { HarnessProgram } from '../../core/harness.ts';
 import type { Mount } from '../driver.ts';
 import { makePassable } from '../passable.ts';
+import { openRoot } from '../root.ts';
 
 export type ProgramName = 'claude-code' | 'codex' | 'opencode';
 
@@ -75,6 +76,10 @@ export interface Programs {
   /** Installs the pinned version, or finds it whole. Throws StewardError. */
   install(name: string, say?: (line: string) => void): Promise<HarnessProgram>;
 }
+
+/** Of the Steward that has this data folder. */
+export const programsOf = (home: string, env: NodeJS.ProcessEnv): Programs =>
+  createPrograms(openRoot(home, process.getuid?.() ?? 1), { env });
 
 async function hashOf(path: string, algorithm: 'sha256' | 'sha512'): Promise<Buffer> {
   const hash = createHash(algorithm);

@@ -1,6 +1,7 @@
 // `steward doctor`: every check in turn, each finding with its fix; works whether or not Steward runs.
-import { type LoadedConfig, loadConfig } from '../../config.ts';
+import { type Config, type LoadedConfig, loadConfig } from '../../config.ts';
 import { describeError, EXIT, StewardError } from '../../errors.ts';
+import type { HarnessPrograms } from '../../harness.ts';
 import { createClient, isNotRunning } from '../client.ts';
 import { projectRoot } from '../pm2.ts';
 import { status as statusShape } from '../shapes.ts';
@@ -11,6 +12,7 @@ import { databaseCheck } from './database.ts';
 import { diskCheck } from './disk.ts';
 import type { Check, Finding, Patient } from './finding.ts';
 import { fsyncCheck } from './fsync.ts';
+import { harnessesCheck } from './harnesses.ts';
 import { homeCheck } from './home.ts';
 import { lockCheck } from './lock.ts';
 import { modelCheck } from './model.ts';
@@ -35,13 +37,18 @@ const checks: { name: string; check: Check }[] = [
 ];
 
 /** Exit code 1 when anything failed; warnings alone are no failure. */
-export async function doctor(terminal: Terminal, options: { json?: boolean }): Promise<number> {
+export async function doctor(
+  terminal: Terminal,
+  options: { json?: boolean },
+  load: (config: Config, env: NodeJS.ProcessEnv) => Promise<HarnessPrograms>,
+): Promise<number> {
   const { loaded, findings } = readSettings(terminal);
   const { finding, status } = await processCheck(loaded, terminal);
   findings.push(finding);
   const patient: Patient = { config: loaded.config, env: terminal.env, projectRoot, status, fetch: terminal.fetch };
   // One after the other: the disk's figures must not measure the other checks.
-  for (const { name, check } of checks) {
+  const harnesses: Check = async (patient) => harnessesCheck(patient, await load(patient.config, { ...terminal.env }));
+  for (const { name, check } of [...checks, { name: 'harnesses', check: harnesses }]) {
     try {
       findings.push(await check(patient));
     } catch (error) {
