@@ -276,6 +276,24 @@ export const settings = {
     label: 'Harness',
     describe: 'The brain that carries a session on: native, claude-code, codex or opencode.',
   }),
+  githubToken: setting({
+    key: 'GITHUB_TOKEN',
+    schema: credential,
+    fallback: none,
+    shown: 'none',
+    secret: true,
+    label: 'GitHub token',
+    describe:
+      'For code tasks: fetches, pushes their own branches, and opens pull requests. Used on this machine, never in a sandbox.',
+  }),
+  githubApiUrl: setting({
+    key: 'GITHUB_API_URL',
+    schema: httpUrl,
+    fallback: () => 'https://api.github.com',
+    shown: 'https://api.github.com',
+    label: 'GitHub API address',
+    describe: 'For GitHub Enterprise: https://HOST/api/v3.',
+  }),
   timeZone: setting({
     key: 'STEWARD_TZ',
     schema: z.string().refine(isTimeZone, 'must be a time zone name such as Europe/Berlin'),
