@@ -35,6 +35,8 @@ function configOf(model: string): string {
     },
     model: `anthropic/${model}`,
     small_model: `anthropic/${model}`,
+    // The walls of the sandbox are the boundary; a question would be answered with no.
+    permission: { '*': 'allow', external_directory: 'allow', doom_loop: 'allow' },
     autoupdate: false,
     share: 'disabled',
   });

@@ -28,5 +28,5 @@ export async function installHarness(
   const programs = await load(config, { ...terminal.env });
   const { detail, folder } = await programs.install(name, (line) => say(terminal, line));
   say(terminal, `${name} is installed (${detail}) in ${folder}.`);
-  say(terminal, `Choose it with STEWARD_HARNESS=${name}, or /harness ${name} in a chat.`);
+  say(terminal, `Choose it with STEWARD_HARNESS=${name}, or for one session by its metadata: harness = ${name}.`);
 }

@@ -64,7 +64,7 @@ describe('defaults', () => {
 
   it('accepts as text every default it describes', () => {
     const said = settingList.filter(
-      (setting) => !/^(none|~|the system's|the provider's|Anthropic's|Telegram's|claude)/.test(setting.shown),
+      (setting) => !/^(none|~|the system's|the provider's|Anthropic's|OpenAI's|Telegram's|claude)/.test(setting.shown),
     );
     expect(said.length).toBeGreaterThan(9);
     for (const setting of said)
