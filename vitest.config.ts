@@ -18,6 +18,7 @@ interface Suite {
 /** Parts that only mean something with real processes, servers or a whole record: sandboxes, archives, memory, fakes. Too slow for `npm run check`. */
 const inEarnest = [
   'test/unit/sandboxes/{dependencies,files,hands,mirrors,none,runner,snapshots,tar}.test.ts',
+  'test/unit/sandboxes/deliver/deliver.test.ts',
   'test/unit/sandboxes/broker/{injection,life,proxy,routes}.test.ts',
   'test/unit/sandboxes/drivers/{bwrap,docker}.test.ts',
   'test/unit/sandboxes/tasks/work.test.ts',
