@@ -178,7 +178,7 @@ export async function openTasksHouse(env: Record<string, string> = {}): Promise<
             if (asked) answered.add(asked.id);
           }
         } catch (error) {
-          if (!dead) await Promise.race([house.steward.exited, new Promise((done) => setTimeout(done, 1_000))]);
+          if (!dead) await Promise.race([house.steward.exited, new Promise((done) => setTimeout(done, 15_000))]);
           if (!dead) throw error;
         }
         await new Promise((done) => setTimeout(done, 25));
