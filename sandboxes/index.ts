@@ -15,7 +15,7 @@ import type { Id, Millis, Session } from '../core/types.ts';
 import { createHandsApi, reportView } from './api.ts';
 import { createAudit } from './audit.ts';
 import { createBroker, type Upstreams } from './broker/supervisor.ts';
-import { createPatchDelivery } from './deliver/patch.ts';
+import { createDeliver } from './deliver/index.ts';
 import type { SandboxDriver } from './driver.ts';
 import { createEgress } from './egress.ts';
 import { createExposer } from './expose.ts';
@@ -25,12 +25,14 @@ import { createPrograms } from './harnesses/programs.ts';
 import { needsProgram } from './harnesses/run-program.ts';
 import { createLedger } from './ledger.ts';
 import { createMirrors, MIRROR_PLACE } from './mirrors.ts';
+import { createMonitor } from './monitor/index.ts';
 import { openRoot } from './root.ts';
 import { createSingle } from './single.ts';
 import { createSnapshots } from './snapshots.ts';
 import { createTasks } from './tasks/index.ts';
 import { createTaskTools } from './tasks/tools/index.ts';
 import { createHandsTools } from './tools/index.ts';
+import { actionsOn, runsOf } from './watched.ts';
 
 export interface Sandboxes {
   tools: Tool[];
@@ -121,10 +123,15 @@ export async function createSandboxes(
     return { mounts: mirror ? [...shelf, { from: mirror, to: MIRROR_PLACE }] : [...shelf], env: {} };
   };
   const hands = createHands({ ...deps, ledger, audit, driver, egress, extras });
+  const deliver = createDeliver({
+    home: config.home,
+    ...{ mirrors, vault: deps.vault, fetch, env: process.env },
+    github: { token: config.githubToken, apiUrl: config.githubApiUrl },
+  });
   const tasks = createTasks({
     ...deps,
-    ...{ hands, ledger, audit, mirrors },
-    deliver: createPatchDelivery({ filesDir: join(config.home, 'files') }),
+    ...{ hands, ledger, audit, mirrors, deliver, fetchFor: deliver.fetchFor },
+    harnesses: () => ['native', ...harnesses.map(({ name }) => name)],
     ...(deps.onTask && { onChange: deps.onTask }),
   });
   await broker.setUpstreams(upstreamsOf(config));
@@ -148,6 +155,14 @@ export async function createSandboxes(
       });
     },
   });
+  const watched = {
+    ...{ control: tasks.control, events: deps.events, sessions: deps.sessions, harness: () => config.harness },
+    sandboxOf: (sessionId: Id) => hands.alive().find((one) => one.sessionId === sessionId)?.sandbox ?? null,
+  };
+  const monitor = createMonitor({
+    ...{ clock, log, events: deps.events, sessions: deps.sessions, egress },
+    ...{ runs: () => runsOf(watched), actions: actionsOn(watched) },
+  });
   const single = createSingle({ ...deps, driver, egress, ledger, probe: hands.ready });
 
   const report = (): HandsReport =>
@@ -161,9 +176,15 @@ export async function createSandboxes(
   return {
     tools: [...createHandsTools(hands), ...tasks.tools, ...createTaskTools({ tasks: () => tasks.api, now })],
     tasks: tasks.api,
-    resume: tasks.start,
+    resume() {
+      tasks.start();
+      monitor.start();
+    },
     sessionDeleted: tasks.forget,
-    stopTasks: tasks.stop,
+    async stopTasks() {
+      await monitor.stop();
+      await tasks.stop();
+    },
     harnesses,
     hooks: hands.hooks,
     report,
