@@ -291,7 +291,7 @@ describe('failures', () => {
 
   it('code tasks are not there yet, and it says so', async () => {
     const room = openRoom();
-    const { id } = room.make({ starts: { kind: 'task', task: { prompt: 'x' } } });
+    const { id } = room.make({ starts: { kind: 'task', task: { repository: '/srv/app', instruction: 'mend it' } } });
     await room.later(30 * MINUTE);
     expect(room.api.need(id)).toMatchObject({ state: 'paused', paused: { kind: 'error', code: 'unknown' } });
     expect(room.outbox()[0]!.text).toContain('Code tasks are not there yet');

@@ -90,7 +90,7 @@ function Result({ result }: { result: NonNullable<Task['result']> }) {
   return (
     <Card
       title="Result"
-      hint={`${result.files} files, +${result.insertions} −${result.deletions}; ${Math.round(result.active_seconds)} s at work; ${result.cost_usd === null ? 'cost unknown' : usd(result.cost_usd)}`}
+      hint={`${result.files} ${result.files === 1 ? 'file' : 'files'}, +${result.insertions} −${result.deletions}; ${Math.round(result.active_seconds)} s at work; ${result.cost_usd === null ? 'cost unknown' : usd(result.cost_usd)}`}
     >
       {result.pull_request && <a href={result.pull_request.url}>Pull request {result.pull_request.number}</a>}
       {result.patch && <p class="task-facts">Patch in Steward’s files: {result.patch}</p>}
@@ -120,6 +120,8 @@ export function TaskView({ id, store, lead }: { id: string; store: Store; lead: 
     const timer = setInterval(loaded.reload, LOOK_AGAIN_MS);
     return () => clearInterval(timer);
   }, [open]);
+  // The card of what it waits for comes with the approvals, which are not looked at as often.
+  useEffect(() => store.refreshSoon(), [task?.state]);
   const change = async (verb: 'pause' | 'resume' | 'stop') => {
     setBusy(true);
     await store.attempt(async () => loaded.set(await store.api.changeTask(id, verb)));
