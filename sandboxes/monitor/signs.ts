@@ -65,6 +65,8 @@ interface Track {
   key: string;
   since: Millis;
   sample: Sample | null;
+  /** Looks in a row that were not hot; one alone may be a hiccup of the machine. */
+  cold: number;
   diskBytes: number | null;
   body: Body;
   log: LogSigns;
@@ -106,7 +108,7 @@ export function createSigns({ clock, events, sessions, egress, patience = PATIEN
     const known = tracks.get(run.taskId);
     if (known?.key === key) return known;
     const [log, seq] = known ? [known.log, known.seq] : [NOTHING_SEEN, -1];
-    const track: Track = { key, since: clock.now(), sample: null, diskBytes: null, body: STILL, log, seq };
+    const track: Track = { key, since: clock.now(), sample: null, cold: 0, diskBytes: null, body: STILL, log, seq };
     tracks.set(run.taskId, track);
     return track;
   };
@@ -151,13 +153,15 @@ export function createSigns({ clock, events, sessions, egress, patience = PATIEN
     // Always in line for a processor is as much as it could get.
     const hot = cores !== null && (cores >= HOT_CORES || (common.runnable && cores >= patience.idleCores));
     track.sample = sample;
+    track.cold = hot ? 0 : track.cold + 1;
+    const hotSince = track.cold < 2 ? body.hotSince : null;
     track.diskBytes = grew ? stats.diskBytes : diskBytes;
     return {
       ...body,
       ...common,
       blockedSince,
       cores,
-      hotSince: hot ? (body.hotSince ?? now) : null,
+      hotSince: hot ? (body.hotSince ?? now) : hotSince,
       lastChangeAt: changed ? now : body.lastChangeAt,
       running: [],
     };
@@ -168,9 +172,9 @@ export function createSigns({ clock, events, sessions, egress, patience = PATIEN
     const { body } = track;
     const processes = await within(run.sandbox!.processes());
     if (processes === null) return { ...body, unanswered: body.unanswered + 1 };
-    // Asking cost the sandbox some reading: that is not its own.
+    // Asking cost the sandbox some work: that is not its own.
     const after = await within(run.sandbox!.stats({ disk: 'known' }));
-    if (after && track.sample) track.sample = { ...track.sample, ioBytes: after.ioBytes ?? null };
+    if (after) track.sample = sampleOf(after);
     // The native harness is at work out here, and between two turns nobody has to be.
     const mayBeEmpty = run.harness === 'native' || track.log.rested;
     const empty = processes.length === 0 && !mayBeEmpty;

@@ -47,7 +47,7 @@ export interface Program {
   started?(sandbox: Sandbox): Promise<void>;
 }
 
-export async function openGround(options: { restarts: boolean }) {
+export async function openGround(options: { restarts: boolean; patience?: Patience }) {
   const root = mkdtempSync(join(tmpdir(), 'mon-'));
   chmodSync(root, 0o711);
   const record = openTestRecord({ clock: { ...systemClock, advance: async () => {}, sleeping: () => 0 } });
@@ -136,7 +136,7 @@ export async function openGround(options: { restarts: boolean }) {
     },
     egress: rig.broker,
     runs: () => [...atWork.values()],
-    patience: HURRIED,
+    patience: options.patience ?? HURRIED,
     tickMs: TICK_MS,
     actions: {
       note: async () => {},

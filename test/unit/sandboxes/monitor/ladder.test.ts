@@ -129,8 +129,8 @@ function endless(step: typeof climb): boolean {
     [{ verdict: well, point: 'p' }, CALM],
   ] as [Look, number][]);
   const waves = fc.array(wave, { minLength: 8, maxLength: 20 }).map((all) => all.flat());
-  const any = fc.array(fc.tuple(look, fc.integer({ min: 1, max: 30 })), { maxLength: 120 });
-  const property = fc.property(fc.oneof(any, waves), (all) => {
+  const mixed = fc.array(fc.tuple(look, fc.integer({ min: 1, max: 30 })), { maxLength: 120 });
+  const property = fc.property(fc.oneof(mixed, waves), (all) => {
     const acts = play(
       all.flatMap(([one, count]) => times(count, one)),
       AT_FOOT,
