@@ -52,7 +52,8 @@ export const opencode: ProgramAdapter = {
     argv: [
       ...[bin, 'run', '--format', 'json', '--dir', PLACES.workspace],
       ...(resume === null ? [] : ['--session', resume]),
-      ...['--', fits(text) ? text : `Read the file ${PROMPT} first: it says what is asked.`],
+      // It puts quotes around an argument that holds a space, and joins them all by one.
+      ...['--', ...(fits(text) ? text : `Read the file ${PROMPT} first: it says what is asked.`).split(' ')],
     ],
     env: {
       ...modelEnvironment(['anthropic']),

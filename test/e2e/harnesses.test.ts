@@ -204,7 +204,9 @@ describe
     expect(JSON.stringify(events)).not.toContain(KEY);
     const ends = of(events, 'span.model_request_end');
     expect(spans(events)).toMatchObject([{ is_error: false, harness: name }]);
-    const tokens = ends.reduce((sum, event) => sum + (event.model_usage as { input_tokens: number }).input_tokens, 0);
+    const tokens = ends
+      .flatMap((event) => Object.values(event.model_usage as Record<string, number>))
+      .reduce((a, b) => a + b, 0);
     expect(tokens).toBeGreaterThan(0);
     const cost = ends.map((event) => event.cost_usd as number | null);
     // Of a model whose price nobody knows the cost is unknown, not nothing.
