@@ -19,10 +19,6 @@ interface Part {
 /** What it asks for when nobody chose: it needs a name. */
 const USUAL_MODEL = 'claude-sonnet-5-5';
 
-/** Where a text lies that is too long for one argument. */
-const PROMPT = `${PLACES.home}/asked.md`;
-const fits = (text: string): boolean => Buffer.byteLength(text) < 100_000;
-
 function configOf(model: string): string {
   const { ANTHROPIC_BASE_URL: base } = modelEnvironment(['anthropic']);
   return JSON.stringify({
@@ -52,8 +48,6 @@ export const opencode: ProgramAdapter = {
     argv: [
       ...[bin, 'run', '--format', 'json', '--dir', PLACES.workspace],
       ...(resume === null ? [] : ['--session', resume]),
-      // It puts quotes around an argument that holds a space, and joins them all by one.
-      ...['--', ...(fits(text) ? text : `Read the file ${PROMPT} first: it says what is asked.`).split(' ')],
     ],
     env: {
       ...modelEnvironment(['anthropic']),
@@ -61,10 +55,9 @@ export const opencode: ProgramAdapter = {
       OPENCODE_DISABLE_MODELS_FETCH: 'true',
       OPENCODE_DISABLE_LSP_DOWNLOAD: 'true',
     },
-    // It would wait for more.
-    stdin: '',
+    // As an argument it would be quoted, and a word that is a number is one it cannot take.
+    stdin: text,
     files: {
-      ...(fits(text) ? {} : { [PROMPT]: text }),
       [`${PLACES.home}/.config/opencode/opencode.json`]: configOf(model ?? USUAL_MODEL),
     },
   }),

@@ -64,6 +64,8 @@ export function createRecorder(
   let end: Extract<HarnessEvent, { type: 'end' }> | null = null;
   let lastSaid = '';
   let begun = false;
+  /** Its conversation, once it is written down: some say it with every step. */
+  let vendor: string | null = null;
 
   const write = (...drafts: NewEvent[]) =>
     db.tx(() => {
@@ -197,6 +199,8 @@ export function createRecorder(
     take(event) {
       switch (event.type) {
         case 'session':
+          if (vendor === event.id) return null;
+          vendor = event.id;
           write({ type: SESSION_EVENT, payload: { harness, vendor_session_id: event.id } });
           return null;
         case 'text':

@@ -30,7 +30,8 @@ function brain(request: MessagesRequest) {
   const results = blocksOf(last).filter(({ type }) => type === 'tool_result');
   const wish = /run: (.+)/.exec(asked(request))?.[1];
   const shell = request.tools?.find(({ name }) => /^(?:bash|shell)$/i.test(name));
-  if (results.length === 0 && wish && shell && asked(request) === lastAsked(request))
+  // A call that was cut off may come with the next question: then that is what was asked last.
+  if (wish && shell && asked(request) === lastAsked(request))
     return {
       content: [
         { type: 'text' as const, text: 'I will do that.' },
