@@ -22,7 +22,6 @@ const inEarnest = [
   'test/unit/sandboxes/broker/{injection,life,proxy,routes}.test.ts',
   'test/unit/sandboxes/drivers/{bwrap,docker}.test.ts',
   'test/unit/sandboxes/tasks/work.test.ts',
-  'test/unit/sandboxes/monitor/monitor.test.ts',
   'test/unit/memory/{api,changes,files,forget,items,properties,questions}.test.ts',
   'test/unit/memory/consolidation/{idle,jobs,nightly,write}.test.ts',
   'test/unit/memory/{eval,index,portability,search,tools,vectors}/**/*.test.ts',

@@ -402,6 +402,7 @@ export function createHands(deps: HandsDeps): Hands {
     await holder.saving;
     const { sandbox, note, upTo } = holder;
     holder.note = null;
+    holder.undone = [];
     holder.upTo = null;
     const gone = () => held.get(session.id) !== holder;
     const changed = (callId: Id) => {

@@ -132,6 +132,11 @@ export async function createSandboxes(
     ...deps,
     ...{ hands, ledger, audit, mirrors, deliver, fetchFor: deliver.fetchFor },
     harnesses: () => ['native', ...harnesses.map(({ name }) => name)],
+    harness: () => config.harness,
+    dropped: (taskId: Id) =>
+      void deliver
+        .forget(taskId)
+        .catch((error) => log.error({ error, task: taskId }, 'what was kept of a deleted task remains')),
     ...(deps.onTask && { onChange: deps.onTask }),
   });
   await broker.setUpstreams(upstreamsOf(config));

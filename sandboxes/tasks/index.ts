@@ -55,6 +55,10 @@ export interface TasksDeps extends RecordOf {
   fetchFor?(repository: Repository): Isolate | undefined;
   /** Names of the harnesses a task may choose. */
   harnesses?(): readonly string[];
+  /** The configured one. */
+  harness?(): string;
+  /** Drops what was kept on the host for a task whose conversation is deleted. */
+  dropped?(taskId: Id): void;
   /** Within the transaction of each step, and of the result of one that was stopped. `from` is null for a new task. */
   onChange?(task: Task, from: TaskState | null): void;
   queue?: QueueLimits;
@@ -86,7 +90,11 @@ export function createTasks(deps: TasksDeps): Tasks {
   };
 
   const finish = createFinish({ ...deps, rows, speak, bill });
-  const work = createWork({ ...deps, rows, ready, finish, speak, bill, queue: deps.queue ?? DEFAULT_QUEUE });
+  const work = createWork({
+    ...{ ...deps, rows, ready, finish, speak, bill },
+    queue: deps.queue ?? DEFAULT_QUEUE,
+    harness: deps.harness ?? (() => 'native'),
+  });
   const api = createTasksApi({ ...deps, rows, work, speak, harnesses: deps.harnesses ?? (() => ['native']) });
 
   const noted = new Map<Id, Millis>();
@@ -120,7 +128,10 @@ export function createTasks(deps: TasksDeps): Tasks {
       const task = rows.bySession(sessionId);
       if (!task) return;
       rows.forget(sessionId);
-      db.afterCommit(() => void work.letGo(task.id));
+      db.afterCommit(() => {
+        void work.letGo(task.id);
+        deps.dropped?.(task.id);
+      });
     },
   };
 }

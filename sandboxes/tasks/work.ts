@@ -24,6 +24,8 @@ import { commit, tidy } from './workspace.ts';
 export const MAX_ROUNDS = 3;
 /** Tries of a step that failed for a reason that may pass, with growing pauses. */
 const TRIES = 3;
+/** What carries out lines as they stand cannot mend what the checks found: their output would be run as more lines. */
+const MENDS_NOTHING: ReadonlySet<string> = new Set(['script']);
 /** How long a delivery is tried again before it is handed off. */
 const DELIVER_MS: Millis = 24 * 3_600_000;
 const TICK_MS: Millis = 10_000;
@@ -40,6 +42,8 @@ export interface WorkDeps extends AskDeps, Pick<RecordOf, 'bus'> {
   speak: Speak;
   deliver: Deliver;
   queue: QueueLimits;
+  /** The configured one, for tasks that name none. */
+  harness(): string;
   redact(text: string): string;
   wake(sessionId: Id): void;
   bill(id: Id): void;
@@ -287,6 +291,10 @@ export function createWork(deps: WorkDeps): Work {
 
   const mend = async (task: TaskRow, signal: AbortSignal, report: CommandReport): Promise<Next> => {
     const rounds = task.rounds + 1;
+    if (MENDS_NOTHING.has(task.harness ?? deps.harness())) {
+      await finish.end(task, 'handed_off', `The checks fail: ${describe(report)}`);
+      return 'again';
+    }
     if (rounds > MAX_ROUNDS) {
       await finish.end(task, 'handed_off', `The checks still fail after ${MAX_ROUNDS} rounds: ${describe(report)}`);
       return 'again';
@@ -296,7 +304,7 @@ export function createWork(deps: WorkDeps): Work {
 
   /** Another attempt of the agent, or the end of them. */
   const retry = async (task: TaskRow, signal: AbortSignal, why: string): Promise<Next> => {
-    if (task.attempts >= task.limits.attempts) {
+    if (task.attempts >= task.limits.attempts || MENDS_NOTHING.has(task.harness ?? deps.harness())) {
       const times = task.attempts === 1 ? 'The attempt' : `All ${task.attempts} attempts`;
       await finish.end(task, 'handed_off', `${times} failed: ${why}`);
       return 'again';

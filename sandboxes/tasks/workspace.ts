@@ -201,29 +201,6 @@ rm -f "$index" "$index.diff"`;
   return ended.stdout.length > DIFF_BYTES ? `${text}\n[cut after 1 MB]\n` : text;
 }
 
-/** What was committed since the base as mails for `git am`; as one diff where merges would be lost. Null: more than `limit` bytes. */
-export async function patchOf(
-  sandbox: Sandbox,
-  base: string,
-  head: string,
-  limit: number,
-  signal: AbortSignal,
-): Promise<Buffer | null> {
-  const merges = await git(sandbox, ['rev-list', '--merges', '--max-count=1', `${base}..${head}`], { signal });
-  const plain = ['--binary', '--no-ext-diff', '--no-textconv', '--no-color', '--full-index'];
-  const argv =
-    merges.stdout.length === 0
-      ? ['format-patch', '--stdout', '--no-signature', '--no-attach', ...plain, `${base}..${head}`]
-      : ['diff', ...plain, base, head, '--'];
-  const made = await run(sandbox, ['git', '-C', PLACES.workspace, ...argv], {
-    ...{ signal, timeoutMs: GIT_MS, env: { ...GIT_ENV }, outputBytes: limit + 1024, keepBytes: limit + 1024 },
-  });
-  if (made.limited === 'output' || made.stdout.length > limit) return null;
-  if (made.code !== 0)
-    throw new StewardError('conflict', `No patch could be made: ${lastWords(made)}`, { op: 'make a patch' });
-  return made.stdout;
-}
-
 /** Takes away what running programs left in the work tree since the last commit; what git ignores stays. */
 export async function tidy(sandbox: Sandbox, signal: AbortSignal): Promise<void> {
   await git(sandbox, ['reset', '--quiet', '--hard', 'HEAD'], { signal });

@@ -2,9 +2,9 @@
 import { existsSync, readdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { FailpointName } from '../../core/failpoint.ts';
 import type { Task, TaskCheckpoint } from '../../core/tasks.ts';
 import { until } from '../helpers/talk.ts';
+import { sameEndAfter } from '../helpers/tasks-death.ts';
 import { author, bash, gitIn, openTasksHouse, repository, write } from '../helpers/tasks-house.ts';
 
 const bwrap = (process.env.PATH ?? '').split(delimiter).some((folder) => existsSync(join(folder, 'bwrap')));
@@ -74,33 +74,11 @@ describe.skipIf(!bwrap)('a code task (bubblewrap is needed)', () => {
     expect(house.file(given.result!.patch!)).toContain('+echo 5');
   });
 
-  const POINTS: FailpointName[] = [
-    ...(['task.created', 'task.provisioning', 'task.setup', 'task.working', 'tool.acted', 'task.verifying'] as const),
-    ...(['task.awaiting_approval', 'task.delivering', 'task.before_deliver', 'task.delivered', 'task.ended'] as const),
-  ];
-  it.each([null, ...POINTS])('killed at %s, it comes to the same end', async (point) => {
-    const house = await openTasksHouse();
-    if (point) house.arm(point);
-    const wish = {
-      repository: await repository({ 'greet.sh': 'echo hello\n' }),
-      instruction: `Greet.\n${write('greet.sh', 'echo hi\n')}\n${write('more/new.txt', 'new\n')}`,
-      setup: ['echo ready > ~/ready'],
-      verify: ['test -f ~/ready', 'grep -q hi greet.sh'],
-    };
-    await house.create(wish, 'one').catch(() => {});
-    const task = await house.carry('Greet.');
-    expect(house.armed()).toBe(false);
-    expect(await house.rpc<Task[]>('list', { limit: 9 })).toHaveLength(1);
-    const steps = (await house.events(task)).filter(({ type }) => type === 'task.status').map(({ to }) => to);
-    expect(steps).toEqual('queued provisioning setup working verifying awaiting_approval delivering done'.split(' '));
-    expect(task).toMatchObject({ state: 'done', rounds: 0, attempts: 1 });
-    expect(task.result).toMatchObject({
-      ...{ files: 2, insertions: 2, deletions: 1, handoff: null, approvals: [{ verdict: 'allow' }] },
-      verify: wish.verify.map((command) => ({ command, code: 0 })),
-    });
-    const patch = house.file(task.result!.patch!);
-    expect(patch.match(/^[+-](?![+-]).*/gm)).toEqual(['-echo hello', '+echo hi', '+new']);
-  });
+  // Every place of death is in the long suite (npm run chaos); here one of each kind.
+  it.each([null, 'task.working', 'tool.acted', 'task.awaiting_approval', 'task.before_deliver'] as const)(
+    'killed at %s, it comes to the same end',
+    sameEndAfter,
+  );
 
   it('is steered, paused, taken back to a checkpoint, refused with a reason, and stopped', async () => {
     const source = await repository();
@@ -190,5 +168,27 @@ describe.skipIf(!bwrap)('a code task (bubblewrap is needed)', () => {
       reason: 'Nothing was changed.',
       result: { head: null },
     });
+  });
+
+  it('of the harness `script` needs no model, and nobody mends what its checks find', async () => {
+    const source = await repository({ 'greet.sh': 'echo hello\n' });
+    const house = await openTasksHouse();
+    const script = { repository: source, harness: 'script', delivery: 'patch' as const };
+    const good = await house.create({
+      ...script,
+      instruction: 'echo echo hi > greet.sh',
+      verify: ['grep -q hi greet.sh'],
+    });
+    await house.answer(good.id, 'allow');
+    expect((await house.reached(good.id, 'done')).result).toMatchObject({ files: 1, verify: [{ code: 0 }] });
+    const bad = await house.create({
+      ...script,
+      instruction: 'echo echo ho > greet.sh',
+      verify: ['grep -q hi greet.sh'],
+    });
+    const given = await house.reached(bad.id, 'handed_off');
+    expect(given).toMatchObject({ rounds: 0, attempts: 1, reason: expect.stringContaining('The checks fail') });
+    expect(house.file(given.result!.patch!)).toContain('+echo ho');
+    expect(house.model.requests).toEqual([]);
   });
 });

@@ -1,8 +1,8 @@
 // The monitor over real sandboxes, minutes made seconds: what is stuck is found inside its limit, what is slow is left alone.
 import { existsSync } from 'node:fs';
 import { describe, expect, it, test } from 'vitest';
-import { HURRIED } from './ground.ts';
-import { slowRuns, stuckRunsAreCaught } from './programs.ts';
+import { HURRIED } from '../unit/sandboxes/monitor/ground.ts';
+import { slowRuns, stuckRunsAreCaught } from '../unit/sandboxes/monitor/programs.ts';
 
 const works = process.platform === 'linux' && existsSync('/usr/bin/bwrap') && existsSync('/usr/bin/perl');
 if (!works) test.skip('bubblewrap is not installed (apt-get install bubblewrap)');
