@@ -57,6 +57,10 @@ export function firstMessage(task: Task, words: string | null): string {
   return parts.join('\n\n');
 }
 
+/** The same for what carries out lines: nothing but them. */
+export const lines = (task: Task, words: string | null): string =>
+  words === null ? task.instruction : `${task.instruction}\n${words}`;
+
 /** What a failed verification says to the agent. */
 export function failedRound(report: CommandReport, round: number, most: number): string {
   const output = report.output.trim();

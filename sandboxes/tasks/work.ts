@@ -10,7 +10,7 @@ import { type AskDeps, approvedBy, askFor, deliveredOf, endOfCall } from './ask.
 import { passed, runLine } from './commands.ts';
 import type { Deliver, Delivered } from './delivery.ts';
 import type { Finish } from './finish.ts';
-import { again, denied, failedRound, firstMessage, joined } from './instruction.ts';
+import { again, denied, failedRound, firstMessage, joined, lines } from './instruction.ts';
 import { exceeded, usedIn } from './limits.ts';
 import { pick, type QueueLimits } from './queue.ts';
 import { commandEvent, lineLimit, type Ready } from './ready.ts';
@@ -24,8 +24,8 @@ import { commit, tidy } from './workspace.ts';
 export const MAX_ROUNDS = 3;
 /** Tries of a step that failed for a reason that may pass, with growing pauses. */
 const TRIES = 3;
-/** What carries out lines as they stand cannot mend what the checks found: their output would be run as more lines. */
-const MENDS_NOTHING: ReadonlySet<string> = new Set(['script']);
+/** These carry out the lines of a message as they stand: they are told nothing else, and cannot mend what the checks found. */
+const RUN_LINES: ReadonlySet<string> = new Set(['script']);
 /** How long a delivery is tried again before it is handed off. */
 const DELIVER_MS: Millis = 24 * 3_600_000;
 const TICK_MS: Millis = 10_000;
@@ -75,6 +75,7 @@ export function createWork(deps: WorkDeps): Work {
   const lanes = new Map<Id, Lane>();
   /** Failures of a step in a row, by task and state. */
   const failures = new Map<string, number>();
+  const runsLines = (task: TaskRow): boolean => RUN_LINES.has(task.harness ?? deps.harness());
   let started = false;
   let stopping = false;
   let timer: NodeJS.Timeout | null = null;
@@ -136,7 +137,8 @@ export function createWork(deps: WorkDeps): Work {
         const now = await prepare(task, session, signal);
         signal.throwIfAborted();
         if (!now) return 'again';
-        const text = task.messages === 1 || task.words === null ? firstMessage(now, task.words) : task.words;
+        const whole = runsLines(now) ? lines : firstMessage;
+        const text = task.messages === 1 || task.words === null ? whole(now, task.words) : task.words;
         db.tx(() => {
           speak.say(now, text, messageKey(now));
           rows.put(task.id, { words: null });
@@ -228,7 +230,10 @@ export function createWork(deps: WorkDeps): Work {
         case 'allow':
           return conclude(task, signal, 'delivering', null);
         case 'deny':
-          if (approval.reason) return toWorking(task, signal, denied(approval.reason), { rounds: 0 });
+          if (approval.reason) {
+            const words = runsLines(task) ? approval.reason : denied(approval.reason);
+            return toWorking(task, signal, words, { rounds: 0 });
+          }
           await finish.end(task, 'handed_off', 'The delivery was not approved.');
           return 'again';
         case 'expired':
@@ -291,7 +296,7 @@ export function createWork(deps: WorkDeps): Work {
 
   const mend = async (task: TaskRow, signal: AbortSignal, report: CommandReport): Promise<Next> => {
     const rounds = task.rounds + 1;
-    if (MENDS_NOTHING.has(task.harness ?? deps.harness())) {
+    if (runsLines(task)) {
       await finish.end(task, 'handed_off', `The checks fail: ${describe(report)}`);
       return 'again';
     }
@@ -304,7 +309,7 @@ export function createWork(deps: WorkDeps): Work {
 
   /** Another attempt of the agent, or the end of them. */
   const retry = async (task: TaskRow, signal: AbortSignal, why: string): Promise<Next> => {
-    if (task.attempts >= task.limits.attempts || MENDS_NOTHING.has(task.harness ?? deps.harness())) {
+    if (task.attempts >= task.limits.attempts || runsLines(task)) {
       const times = task.attempts === 1 ? 'The attempt' : `All ${task.attempts} attempts`;
       await finish.end(task, 'handed_off', `${times} failed: ${why}`);
       return 'again';
