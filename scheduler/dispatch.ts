@@ -155,7 +155,7 @@ export function createDispatch(deps: DispatchDeps) {
       }
       case 'task': {
         if (!deps.createTask)
-          return impossible(run, 'unknown', 'Code tasks are not there yet in this version of Steward.');
+          return impossible(run, 'unknown', 'There is nobody here who could carry a code task out.');
         try {
           const { sessionId, eventId } = deps.createTask(starts.task, { schedule, run, beside });
           deps.db.afterCommit(() => deps.wake(sessionId));
