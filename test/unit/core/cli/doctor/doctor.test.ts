@@ -42,6 +42,7 @@ describe('with a running process', () => {
       'channels',
       'sandbox',
       'console',
+      'harnesses',
     ]);
     expect(of('process')).toMatchObject({ level: 'ok', detail: expect.stringContaining('Steward 1.2.3 answers') });
     expect(of('port').detail).toContain('is ours');
