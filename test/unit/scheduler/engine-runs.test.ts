@@ -289,12 +289,12 @@ describe('failures', () => {
     expect(room.outbox()[0]!.text).toMatch(/is paused: The agent agent_\w+ is archived or gone\./);
   });
 
-  it('code tasks are not there yet, and it says so', async () => {
+  it('without anybody who carries code tasks out it says so', async () => {
     const room = openRoom();
     const { id } = room.make({ starts: { kind: 'task', task: { repository: '/srv/app', instruction: 'mend it' } } });
     await room.later(30 * MINUTE);
     expect(room.api.need(id)).toMatchObject({ state: 'paused', paused: { kind: 'error', code: 'unknown' } });
-    expect(room.outbox()[0]!.text).toContain('Code tasks are not there yet');
+    expect(room.outbox()[0]!.text).toContain('nobody here who could carry a code task out');
   });
 
   it('a job that is cut off is not begun again, and its row says why', async () => {
