@@ -321,44 +321,50 @@ export function createHands(deps: HandsDeps): Hands {
     return { ...result, content: note === null ? content : [{ type: 'text', text: `[${note}]` }, ...content] };
   };
 
+  const gone = (holder: Held): boolean => held.get(holder.session.id) !== holder;
+  const loss = () => new StewardError('sandbox_lost', 'The sandbox is gone.', { op: 'use a sandbox', retryable: true });
+
+  /** Throws what the work threw, or that the sandbox went meanwhile and why: the next call gets another one. */
+  const failed = async (holder: Held, error: unknown): Promise<never> => {
+    if (!gone(holder) && !(error instanceof StewardError && error.code === 'sandbox_lost')) throw error;
+    const reason = await Promise.race([holder.sandbox.ended, clock.sleep(1_000).then(() => describeError(error))]);
+    lost(holder, reason);
+    throw new StewardError('sandbox_lost', `The sandbox was lost: ${reason}`, {
+      op: 'use a sandbox',
+      retryable: true,
+      cause: error,
+    });
+  };
+
+  /** The work is over: requests are nobody's from now on, and what was reached meanwhile is told. */
+  const released = ({ sandbox, session, entries }: Held, by: Id): void => {
+    egress.attribute(sandbox.id, null);
+    const seen = entries.splice(0);
+    if (seen.length === 0) return;
+    tell(session.id, 'sandbox.egress', { sandbox_id: sandbox.id, tool_use_id: by, hosts: summarize(seen) });
+  };
+
   /** One piece of work in the session's sandbox: nothing is saved meanwhile, and what it may have changed is afterwards. */
   const within = async <T>(
     holder: Held,
     wants: { by: Id; hosts: readonly string[]; reads?: boolean },
     work: (hand: Hand) => Promise<T>,
   ): Promise<T> => {
-    const { session, sandbox } = holder;
-    const gone = () => held.get(session.id) !== holder;
-    const loss = () =>
-      new StewardError('sandbox_lost', 'The sandbox is gone.', { op: 'use a sandbox', retryable: true });
+    const { sandbox } = holder;
     holder.working += 1;
     try {
       if (!wants.reads) holder.unsaved.push(wants.by);
       await egress.grant(sandbox.id, wants.hosts);
       egress.attribute(sandbox.id, wants.by);
       const value = await work(handOf(holder));
-      if (gone()) throw loss();
+      if (gone(holder)) throw loss();
       return value;
     } catch (error) {
-      if (!gone() && !(error instanceof StewardError && error.code === 'sandbox_lost')) throw error;
-      const reason = await Promise.race([sandbox.ended, clock.sleep(1_000).then(() => describeError(error))]);
-      lost(holder, reason);
-      throw new StewardError('sandbox_lost', `The sandbox was lost: ${reason}`, {
-        op: 'use a sandbox',
-        retryable: true,
-        cause: error,
-      });
+      return await failed(holder, error);
     } finally {
       holder.working -= 1;
       holder.usedAt = now();
-      egress.attribute(sandbox.id, null);
-      const entries = holder.entries.splice(0);
-      if (entries.length > 0)
-        tell(session.id, 'sandbox.egress', {
-          sandbox_id: sandbox.id,
-          tool_use_id: wants.by,
-          hosts: summarize(entries),
-        });
+      released(holder, wants.by);
     }
   };
 
@@ -404,7 +410,6 @@ export function createHands(deps: HandsDeps): Hands {
     holder.note = null;
     holder.undone = [];
     holder.upTo = null;
-    const gone = () => held.get(session.id) !== holder;
     const changed = (callId: Id) => {
       holder.unsaved.push(callId);
       // One that is being made does not hold it.
@@ -415,28 +420,18 @@ export function createHands(deps: HandsDeps): Hands {
       await egress.doors(sandbox.id, doors);
       egress.attribute(sandbox.id, by);
       const value = await work({ sandbox, note, upTo, changed });
-      if (gone()) throw new StewardError('sandbox_lost', 'The sandbox is gone.', { op: 'use a sandbox' });
+      if (gone(holder)) throw loss();
       return value;
     } catch (error) {
-      if (!gone() && !(error instanceof StewardError && error.code === 'sandbox_lost')) throw error;
-      const reason = await Promise.race([sandbox.ended, clock.sleep(1_000).then(() => describeError(error))]);
-      lost(holder, reason);
-      throw new StewardError('sandbox_lost', `The sandbox was lost: ${reason}`, {
-        op: 'use a sandbox',
-        retryable: true,
-        cause: error,
-      });
+      return await failed(holder, error);
     } finally {
       holder.lent -= 1;
       holder.usedAt = now();
-      egress.attribute(sandbox.id, null);
-      if (!gone()) {
+      if (!gone(holder)) {
         await egress.doors(sandbox.id, []);
         holder.unsaved.push(by);
       }
-      const entries = holder.entries.splice(0);
-      const hosts = entries.length > 0 ? summarize(entries) : null;
-      if (hosts) tell(session.id, 'sandbox.egress', { sandbox_id: sandbox.id, tool_use_id: by, hosts });
+      released(holder, by);
     }
   };
 
